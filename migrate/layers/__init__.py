@@ -1,0 +1,1 @@
+"""A builder per layer type, a file per section of NeuralNetwork.proto."""

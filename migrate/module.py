@@ -1,0 +1,218 @@
+"""A `Network` as a torch module: one child per layer, run in order over a table of blobs.
+
+    Interpreter.forward(*features)
+      enter      feature -> blob            (rank mapping, image preprocessing)
+      Block.run  layer by layer: blobs[outputs] = watch(step(*blobs[inputs]))
+      leave      blob -> feature
+
+`watch` is the one seam: it sees every blob when it is written and may replace it. Taps, fp16
+rounding and fault injection all hang on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from migrate import features, names, registry, shapes
+from migrate.errors import ModelError, UnsupportedError
+
+if TYPE_CHECKING:
+    from migrate.network import Layer, Network
+
+Watch = Callable[[str, Tensor], Tensor]
+Custom = dict[str, Callable[..., Any]]
+
+
+class Function(nn.Module):
+    """A step that is a plain function, as a module."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Return the function's result."""
+        return self.function(*inputs)
+
+    def extra_repr(self) -> str:
+        """Name the function in the module's printed form."""
+        return getattr(self.function, "__name__", str(self.function))
+
+
+class Op(NamedTuple):
+    """A layer in its place: the child that computes it, and how it is called."""
+
+    layer: Layer
+    child: str
+    place: str  # "3 of 40"
+    spatial: bool
+
+
+class Block(nn.Module):
+    """A sequence of layers; `run` is the whole interpreter."""
+
+    def __init__(self, layers: Sequence[Layer], custom: Custom) -> None:
+        super().__init__()
+        self.watch: Watch | None = None
+        self.ops: list[Op] = []
+        children = names.identifiers(
+            (_key(i, layer, layers) for i, layer in enumerate(layers)), reserved=dir(self)
+        )
+        self.layer_names = {}
+        for i, layer in enumerate(layers):
+            child = children[_key(i, layer, layers)]
+            place = f"{i + 1} of {len(layers)}"
+            step, spatial = _build(layer, place, custom)
+            self.add_module(child, step)
+            self.ops.append(Op(layer, child, place, spatial))
+            self.layer_names[child] = layer.name
+
+    def run(self, blobs: dict[str, Tensor]) -> None:
+        """Compute every layer's blobs into the table, in order."""
+        for op in self.ops:
+            results = self._call(op, [_fetch(blobs, name, op) for name in op.layer.inputs])
+            for name, value in zip(op.layer.outputs, results, strict=False):
+                if value is not None:
+                    blobs[name] = self.watch(name, value) if self.watch else value
+
+    def _call(self, op: Op, inputs: list[Tensor]) -> Sequence[Any]:
+        step = getattr(self, op.child)
+        try:
+            result = shapes.as_batch(step, *inputs) if op.spatial else step(*inputs)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            if (
+                isinstance(error, ModelError)
+                or torch.compiler.is_compiling()
+                or torch._C._get_tracing_state()
+            ):
+                raise
+            sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in inputs)
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"{_describe(op.layer, op.place)}: cannot be applied to inputs of shape "
+                f"{sizes or '(none)'}: {first}"
+            ) from error
+        if isinstance(result, Tensor):
+            return (result,)
+        return tuple(result) if result is not None else ()
+
+
+class Interpreter(Block):
+    """The module of a whole model: features in, features out, in the description's order."""
+
+    def __init__(self, network: Network, custom: Custom | None = None) -> None:
+        missing = unsupported(network, custom or {})
+        if missing:
+            raise UnsupportedError(
+                f"{len(missing)} of {len(network.all_layers())} layers are not supported: "
+                + "; ".join(missing)
+            )
+        super().__init__(network.layers, custom or {})
+        self.network = network
+        self.entrances = nn.ModuleList(features.Entrance(f, network) for f in network.inputs)
+        self.exits = [
+            (blob, Function(shapes.leave(f, network.rank5_arrays)))
+            for f, blob in features.output_blobs(network)
+        ]
+        self.register_buffer("_precision", torch.zeros(0), persistent=False)
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """Return the outputs: one tensor, or a tuple in the description's order."""
+        if len(tensors) != len(self.network.inputs):
+            raise TypeError(f"expected {len(self.network.inputs)} inputs, got {len(tensors)}")
+        blobs = {}
+        for feature, entrance, x in zip(self.network.inputs, self.entrances, tensors, strict=True):
+            value = entrance(x)
+            blobs[feature.name] = self.watch(feature.name, value) if self.watch else value
+        self.run(blobs)
+        outputs = tuple(leave(_output(blobs, blob)) for blob, leave in self.exits)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return the outputs by name for inputs by name, as `MLModel.predict` does."""
+        dtype = self.get_buffer("_precision").dtype
+        tensors = [features.to_tensor(f, inputs, dtype) for f in self.network.inputs]
+        features.refuse_unknown(self.network, inputs)
+        with torch.no_grad():
+            outputs = self(*tensors)
+        values = outputs if isinstance(outputs, tuple) else (outputs,)
+        return features.to_outputs(self.network, values)
+
+    @contextmanager
+    def watching(self, watch: Watch) -> Iterator[Interpreter]:
+        """Let `watch` see and replace every blob while the context lasts."""
+        blocks = [m for m in self.modules() if isinstance(m, Block)]
+        before = [block.watch for block in blocks]
+        try:
+            for block in blocks:
+                block.watch = watch
+            yield self
+        finally:
+            for block, previous in zip(blocks, before, strict=True):
+                block.watch = previous
+
+
+def to_torch(model: Any, custom: Custom | None = None) -> Interpreter:
+    """Return the model as an `nn.Module` in evaluation mode, float32.
+
+    `model` is a path, a `Model_pb2.Model` or an `MLModel`. Inputs and outputs are the model's
+    features, positional, in the description's order and shapes. Raises ModelError for a file that
+    is no NeuralNetwork, UnsupportedError with every layer that cannot be expressed.
+    """
+    from migrate.network import Network, read
+
+    network = model if isinstance(model, Network) else read(model)
+    return Interpreter(network, custom).eval()
+
+
+def unsupported(network: Network, custom: Custom) -> list[str]:
+    """Return a line for each layer that has no builder."""
+    known = registry.layers()
+    return [
+        f"layer '{layer.name}' ({layer.kind})"
+        for layer in network.all_layers()
+        if layer.kind not in known
+    ]
+
+
+def _build(layer: Layer, place: str, custom: Custom) -> tuple[nn.Module, bool]:
+    entry = registry.layers()[layer.kind]
+    try:
+        if entry.nested:
+            step = entry.build(layer, partial(Block, custom=custom), custom)
+        else:
+            step = entry.build(layer.params)
+    except ModelError as error:
+        raise type(error)(f"{_describe(layer, place)}: {error}") from error
+    return (step if isinstance(step, nn.Module) else Function(step)), entry.spatial
+
+
+def _key(index: int, layer: Layer, layers: Sequence[Layer]) -> str:
+    """Return what names the layer's child: its name, numbered if another layer has it too."""
+    shared = sum(other.name == layer.name for other in layers[:index]) if layer.name else index + 1
+    return f"{layer.name or layer.kind}_{shared + 1}" if shared else layer.name
+
+
+def _fetch(blobs: dict[str, Tensor], name: str, op: Op) -> Any:
+    if name not in blobs and not op.layer.blocks:
+        raise ModelError(
+            f"{_describe(op.layer, op.place)}: reads blob '{name}', "
+            "which no input and no earlier layer gives"
+        )
+    return blobs.get(name)
+
+
+def _output(blobs: dict[str, Tensor], name: str) -> Tensor:
+    if name not in blobs:
+        raise ModelError(f"output '{name}' is written by no layer")
+    return blobs[name]
+
+
+def _describe(layer: Layer, place: str) -> str:
+    return f"layer '{layer.name}' ({layer.kind}), {place}"
