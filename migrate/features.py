@@ -55,17 +55,18 @@ class MeanImage(nn.Module):
         return x - self.mean
 
 
-class Entrance(nn.Sequential):
+class Entrance(nn.Module):
     """From a feature's tensor to its blob: image preprocessing, then the rank mapping."""
 
     def __init__(self, feature: Feature, network: Network) -> None:
+        super().__init__()
         rank5 = network.rank5_images if feature.kind == "image" else network.rank5_arrays
-        super().__init__(*_preprocessing(feature, network))
+        self.preprocess = nn.Sequential(*_preprocessing(feature, network))
         self.to_blob = shapes.enter(feature, rank5, network.legacy)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the blob that the layers read."""
-        return self.to_blob(super().forward(x))
+        return self.to_blob(self.preprocess(x))
 
 
 def _preprocessing(feature: Feature, network: Network) -> list[nn.Module]:

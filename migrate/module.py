@@ -86,12 +86,6 @@ class Block(nn.Module):
         try:
             result = shapes.as_batch(step, *inputs) if op.spatial else step(*inputs)
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            if (
-                isinstance(error, ModelError)
-                or torch.compiler.is_compiling()
-                or torch._C._get_tracing_state()
-            ):
-                raise
             sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in inputs)
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(
