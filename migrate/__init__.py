@@ -9,34 +9,54 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from migrate.declared import Mismatch, mismatches, output_shapes
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
+    from migrate.faults import FAULTS, fault
+    from migrate.features import to_pil
+    from migrate.mlprogram import to_mlprogram
     from migrate.module import Interpreter, to_torch
-    from migrate.network import Feature, Layer, Network, load_spec, read
+    from migrate.network import Feature, Layer, Network, default_shape, load_spec, read
 
 _HOMES = {
+    "FAULTS": "faults",
     "AnereportError": "errors",
     "Feature": "network",
     "InputError": "errors",
     "Interpreter": "module",
     "Layer": "network",
+    "Mismatch": "declared",
     "ModelError": "errors",
     "Network": "network",
     "UnsupportedError": "errors",
+    "default_shape": "network",
+    "fault": "faults",
     "load_spec": "network",
+    "mismatches": "declared",
+    "output_shapes": "declared",
     "read": "network",
+    "to_mlprogram": "mlprogram",
+    "to_pil": "features",
     "to_torch": "module",
 }
 __all__ = [
+    "FAULTS",
     "AnereportError",
     "Feature",
     "InputError",
     "Interpreter",
     "Layer",
+    "Mismatch",
     "ModelError",
     "Network",
     "UnsupportedError",
+    "default_shape",
+    "fault",
     "load_spec",
+    "mismatches",
+    "output_shapes",
     "read",
+    "to_mlprogram",
+    "to_pil",
     "to_torch",
 ]
 

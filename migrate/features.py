@@ -120,6 +120,11 @@ def _to_array(value: Tensor, feature: Feature) -> np.ndarray[Any, Any]:
     return array.astype(dtypes[feature.dtype]) if feature.dtype in dtypes else array
 
 
+def to_pil(array: Any, feature: Feature) -> Any:
+    """Return (1, C, H, W) or (C, H, W) values of 0 to 255, in the feature's order, as a PIL image."""
+    return _to_image(torch.as_tensor(np.asarray(array)), feature)
+
+
 def _to_image(value: Tensor, feature: Feature) -> Any:
     from PIL import Image
 

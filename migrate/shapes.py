@@ -25,7 +25,9 @@ CHANNEL, HEIGHT, WIDTH, SEQUENCE = -3, -2, -1, -5
 
 def at_rank(x: Tensor, rank: int) -> Tensor:
     """Return `x` with ones in front of its shape until it has `rank` dimensions."""
-    return x.reshape((1,) * (rank - x.ndim) + tuple(x.shape)) if x.ndim < rank else x
+    for _ in range(rank - x.ndim):
+        x = x.unsqueeze(0)
+    return x
 
 
 def rank5(x: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ def enter(feature: Feature, rank5_mapping: bool, legacy: bool) -> Callable[[Tens
     rank = 4 if legacy else 5
 
     def to_blob(x: Tensor) -> Tensor:
-        return at_rank(x.reshape(-1, 1, 1) if x.ndim == 1 else x, rank)
+        return at_rank(x.unsqueeze(-1).unsqueeze(-1) if x.ndim == 1 else x, rank)
 
     return to_blob
 

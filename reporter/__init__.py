@@ -1,0 +1,1 @@
+"""Reports of wrong numbers from the Apple Neural Engine, ready to file."""

@@ -1,0 +1,1 @@
+"""Getting numbers: from Core ML on a Mac, from the simulator, from files. No judgement."""

@@ -1,0 +1,1 @@
+"""Reading numbers: how far off, where, and what kind of wrong."""

@@ -1,0 +1,1 @@
+"""Writing it down: the report, its venues, the script and the bundle."""
