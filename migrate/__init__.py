@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from migrate.mlprogram import to_mlprogram
     from migrate.module import Interpreter, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, load_spec, read
+    from migrate.weights import count as weight_count
 
 _HOMES = {
     "FAULTS": "faults",
@@ -31,6 +32,7 @@ _HOMES = {
     "default_shape": "network",
     "fault": "faults",
     "load_spec": "network",
+    "weight_count": "weights.count",
     "mismatches": "declared",
     "output_shapes": "declared",
     "read": "network",
@@ -58,10 +60,12 @@ __all__ = [
     "to_mlprogram",
     "to_pil",
     "to_torch",
+    "weight_count",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"migrate.{_HOMES[name]}"), name)
+    module, _, attribute = _HOMES[name].partition(".")
+    return getattr(importlib.import_module(f"migrate.{module}"), attribute or name)

@@ -48,11 +48,17 @@ class MeanImage(nn.Module):
                 f"the mean image of input '{feature.name}' holds {mean.size} values, "
                 f"expected {np.prod(feature.shape)}"
             )
+        self.name = feature.name
         self.mean = nn.Buffer(torch.tensor(mean.reshape(feature.shape)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the difference."""
-        return x - self.mean
+        try:
+            return x - self.mean
+        except RuntimeError as error:
+            raise ModelError(
+                f"the mean image of input {self.name!r} fits only images of its own size"
+            ) from error
 
 
 class Entrance(nn.Module):
@@ -85,16 +91,24 @@ def _preprocessing(feature: Feature, network: Network) -> list[nn.Module]:
 def output_blobs(network: Network) -> list[tuple[Feature, str]]:
     """Return the outputs that are tensors, each with the blob it is read from.
 
-    Of a classifier that is the probabilities' blob, in the place of the dictionary; the predicted
-    label is computed from it by `to_outputs`.
+    Of a classifier that is the probabilities' blob, in the place of the dictionary, or of the
+    label if there is no dictionary; the predicted label is computed from it by `to_outputs`.
     """
-    if not network.labels:
-        return [(feature, feature.name) for feature in network.outputs]
-    blob = network.probabilities or network.layers[-1].outputs[0]
+    classes = _class_features(network)
+    written = [blob for layer in network.layers for blob in layer.outputs]
+    blob = network.probabilities or (written[-1] if written else "")
     return [
-        (feature, blob if feature.kind == "dictionary" else feature.name)
+        (feature, blob if feature in classes else feature.name)
         for feature in network.outputs
-        if feature.name != network.predicted_feature
+        if feature in classes or not (network.labels and feature.name == network.predicted_feature)
+    ]
+
+
+def _class_features(network: Network) -> list[Feature]:
+    if not network.labels:
+        return []
+    return [f for f in network.outputs if f.kind == "dictionary"] or [
+        f for f in network.outputs if f.name == network.predicted_feature
     ]
 
 
@@ -102,11 +116,8 @@ def to_outputs(network: Network, values: Sequence[Tensor]) -> dict[str, Any]:
     """Return the outputs as `MLModel.predict` gives them."""
     outputs: dict[str, Any] = {}
     for (feature, _), value in zip(output_blobs(network), values, strict=True):
-        if feature.kind == "dictionary" and network.labels:
-            probabilities = value.flatten().tolist()
-            outputs[feature.name] = dict(zip(network.labels, probabilities, strict=False))
-            best = network.labels[int(np.argmax(probabilities))]
-            outputs[network.predicted_feature] = best
+        if feature in _class_features(network):
+            outputs.update(_classification(network, feature, value.flatten().tolist()))
         elif feature.kind == "image":
             outputs[feature.name] = _to_image(value, feature)
         else:
@@ -114,23 +125,34 @@ def to_outputs(network: Network, values: Sequence[Tensor]) -> dict[str, Any]:
     return outputs
 
 
+def _classification(network: Network, feature: Feature, scores: list[float]) -> dict[str, Any]:
+    if len(scores) != len(network.labels):
+        raise ModelError(f"the model has {len(network.labels)} labels and {len(scores)} scores")
+    best = {network.predicted_feature: network.labels[int(np.argmax(scores))]}
+    if feature.kind != "dictionary":
+        return best
+    return {feature.name: dict(zip(network.labels, scores, strict=True)), **best}
+
+
 def _to_array(value: Tensor, feature: Feature) -> np.ndarray[Any, Any]:
-    dtypes = {"int32": np.int32, "float16": np.float16}
+    dtypes = {"int32": np.int32, "float16": np.float16, "float64": np.float64}
     array = value.detach().cpu().numpy()
     return array.astype(dtypes[feature.dtype]) if feature.dtype in dtypes else array
 
 
 def to_pil(array: Any, feature: Feature) -> Any:
-    """Return (1, C, H, W) or (C, H, W) values of 0 to 255, in the feature's order, as a PIL image."""
+    """Return (1, C, H, W) or (C, H, W) values in the feature's channel order as a PIL image."""
     return _to_image(torch.as_tensor(np.asarray(array)), feature)
 
 
 def _to_image(value: Tensor, feature: Feature) -> Any:
     from PIL import Image
 
-    pixels = value.detach().reshape(tuple(value.shape[-3:])).float().round().clamp(0, 255)
-    array = pixels.to(torch.uint8).numpy()
-    if feature.color.startswith("GRAYSCALE"):
+    pixels = value.detach().cpu().reshape(tuple(value.shape[-3:])).float()
+    if feature.color == "GRAYSCALE_FLOAT16":
+        return Image.fromarray(pixels[0].numpy())
+    array = pixels.round().clamp(0, 255).to(torch.uint8).numpy()
+    if feature.color == "GRAYSCALE":
         return Image.fromarray(array[0])
     ordered = array[::-1] if feature.color == "BGR" else array
     return Image.fromarray(np.ascontiguousarray(ordered.transpose(1, 2, 0)))
@@ -143,14 +165,15 @@ def to_tensor(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> T
             return torch.full(default_shape(feature), feature.default or 0.0, dtype=dtype)
         raise InputError(f"input '{feature.name}' is missing")
     value = inputs[feature.name]
-    if feature.kind == "image":
-        return torch.as_tensor(_image_array(feature, value), dtype=dtype)
+    image = feature.kind == "image"
     try:
-        array = np.asarray(value)
-        tensor = torch.from_numpy(np.array(array, dtype=np.float64)).to(dtype)
+        array = np.asarray(_from_pil(feature, value) if image else value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"input '{feature.name}' is not an array of numbers") from error
-    return _fit(feature, tensor)
+        raise InputError(f"input {feature.name!r} is not an array of numbers") from error
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"input {feature.name!r} is not an array of numbers")
+    tensor = torch.from_numpy(np.array(array, dtype=np.float64)).to(dtype)
+    return _fit(feature, _channels_first(feature, tensor) if image else tensor)
 
 
 def refuse_unknown(network: Network, inputs: dict[str, Any]) -> None:
@@ -164,32 +187,61 @@ def refuse_unknown(network: Network, inputs: dict[str, Any]) -> None:
 def _fit(feature: Feature, x: Tensor) -> Tensor:
     """Drop leading ones that the declared shape does not have, and check what is declared."""
     rank = len(feature.shape)
+    x = x.reshape(1) if x.ndim == 0 else x
     while rank and x.ndim > rank and x.shape[0] == 1:
         x = x.squeeze(0)
+    if not any(_allowed(tuple(x.shape), bounds) for bounds in _declared(feature)):
+        raise InputError(
+            f"input {feature.name!r} has shape {_product(x.shape)}, "
+            f"the model takes {_product(feature.shape)}"
+            + (", or other shapes that it names" if feature.shapes or feature.bounds else "")
+        )
     return x
 
 
-def _image_array(feature: Feature, value: Any) -> np.ndarray[Any, Any]:
-    """Return (1, C, H, W) from a PIL image or an array, channels in the feature's order."""
-    if hasattr(value, "convert"):
-        gray = feature.color.startswith("GRAYSCALE")
-        array = np.asarray(value.convert("L" if gray else "RGB"), np.float32)
-        array = array[..., ::-1] if feature.color == "BGR" else array
-        return _channels_first(feature, array)
-    return _channels_first(feature, np.asarray(value, np.float32))
+def _declared(feature: Feature) -> list[tuple[tuple[int, int], ...]]:
+    """Return the bounds of every dimension, for each form that the description allows."""
+    shapes = feature.shapes or (feature.shape,)
+    return (
+        [feature.bounds]
+        if feature.bounds
+        else [tuple((n, n) if n > 0 else (1, -1) for n in shape) for shape in shapes]
+    )
 
 
-def _channels_first(feature: Feature, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _allowed(shape: tuple[int, ...], bounds: tuple[tuple[int, int], ...]) -> bool:
+    """Tell whether the shape, or what follows its [Seq, Batch], lies within the bounds."""
+    if len(bounds) == 1 and len(shape) > 3:
+        shape = shape[:-2]
+    ends = shape[len(shape) - len(bounds) :] if len(shape) >= len(bounds) else ()
+    return len(ends) == len(bounds) and all(
+        low <= n and (n <= high or high < 0) for n, (low, high) in zip(ends, bounds, strict=True)
+    )
+
+
+def _product(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _from_pil(feature: Feature, value: Any) -> Any:
+    """Return a PIL image as (H, W, C) or (H, W), channels in the feature's order."""
+    if not hasattr(value, "convert"):
+        return value
+    modes = {"GRAYSCALE": "L", "GRAYSCALE_FLOAT16": "F"}
+    array = np.asarray(value.convert(modes.get(feature.color, "RGB")))
+    return array[..., ::-1] if feature.color == "BGR" else array
+
+
+def _channels_first(feature: Feature, x: Tensor) -> Tensor:
+    """Return (1, C, H, W) from any of (H, W), (H, W, C), (C, H, W), or one of them in a batch."""
     channels = feature.shape[1]
-    if array.ndim == 2 and channels == 1:
-        array = array[None]
-    elif array.ndim == 4 and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim == 3 and array.shape[0] != channels and array.shape[2] == channels:
-        array = array.transpose(2, 0, 1)
-    if array.ndim != 3 or array.shape[0] != channels:
+    image = x[0] if x.ndim == 4 and x.shape[0] == 1 else x
+    image = image[None] if image.ndim == 2 and channels == 1 else image
+    if image.ndim == 3 and image.shape[0] != channels and image.shape[2] == channels:
+        image = image.permute(2, 0, 1)
+    if image.ndim != 3 or image.shape[0] != channels:
         raise InputError(
-            f"input '{feature.name}' is an image of {channels} channels; "
-            f"got an array of shape {'x'.join(map(str, array.shape))}"
+            f"input {feature.name!r} is an image of {channels} channels; "
+            f"got an array of shape {_product(x.shape)}"
         )
-    return np.ascontiguousarray(array[None])
+    return image[None].contiguous()

@@ -1,0 +1,258 @@
+"""The command line: parse, call one function, print where the result is. No logic."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reporter.progress import Progress
+
+REPORT, UNDERSTAND, MEASURE = "Report", "Understand", "Measure"
+
+
+class Group(TyperGroup):
+    """The group of commands; it turns every error into its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command: an expected error ends with 1, a fault of ours with 3."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(130) from None
+        except Exception as error:
+            code = _explain(error)
+            if code is None:
+                raise
+            raise typer.Exit(code) from error
+
+
+def _explain(error: Exception) -> int | None:
+    """Print what a user should see of an error and return the exit code; None if it is typer's."""
+    from migrate.errors import AnereportError
+
+    if isinstance(error, AnereportError):
+        typer.echo(f"anereport: {' '.join(str(error).split())}", err=True)
+        return 1
+    if type(error).__module__.split(".")[0] in ("typer", "click"):
+        return None
+    from reporter.fault import bug_report
+
+    typer.echo(bug_report(error, sys.argv[1:]), err=True)
+    return 3
+
+
+app = typer.Typer(
+    cls=Group,
+    name="anereport",
+    help="Report, and get around, wrong numbers from the Apple Neural Engine.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+Model = Annotated[Path, typer.Argument(help="An .mlmodel file.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is at the output's place.")]
+Shape = Annotated[
+    str, typer.Option(help="Shape of a listing's output, as in 1,1600,39,1.", show_default=False)
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"anereport {version('anereport')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Report, and get around, wrong numbers from the Apple Neural Engine."""
+
+
+@app.command(rich_help_panel=REPORT)
+def create(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="An .mlmodel file; without one, the only model in this folder.",
+            show_default=False,
+        ),
+    ] = None,
+    record: Annotated[
+        list[Path],
+        typer.Option(help="Results: a record, an .npz or a listing. Repeatable."),
+    ] = [],  # noqa: B006  typer copies it
+    out: Annotated[
+        Path | None, typer.Option(help="The report's folder [default: MODEL-report].")
+    ] = None,
+    shape: Shape = "",
+    device: Annotated[
+        list[str],
+        typer.Option(help='A device of results that name none: "iPhone 14, iOS 16.2 (20C65)".'),
+    ] = [],  # noqa: B006
+    tolerance: Annotated[
+        float, typer.Option(help="Bound of |a - reference| / max(|reference|, 1).")
+    ] = 0.01,
+    script: Annotated[
+        Path | None, typer.Option(help="Bundle your own repro script instead of ours, unrun.")
+    ] = None,
+    run_script: Annotated[bool, typer.Option("--run-script", help="Run --script first.")] = False,
+    force: Force = False,
+) -> None:
+    """Bundle model, results, divergence table and repro script into a report ready to file.
+
+    Example: anereport create Block.mlmodel --record record.json
+    """
+    from reporter.measure.results import parse_shape
+    from reporter.write import create as creating
+
+    found = list(record)
+    if model is None:
+        model = _the_model(creating)
+        found = found or creating.records_beside(model)
+    options = creating.Options(
+        records=found,
+        shape=parse_shape(shape) if shape else None,
+        devices=device,
+        tolerance=tolerance,
+        script=script,
+        run_script=run_script,
+        force=force,
+    )
+    target = out or Path(f"{model.stem}-report")
+    with _shown() as progress:
+        report = creating.create(model, target, options, progress)
+    for finding in report.model.findings:
+        typer.echo(f"finding: {finding}")
+    for missing in report.missing:
+        typer.echo(f"not measured: {missing.what}; to measure: {missing.command}")
+    typer.echo(f"repro.py: {report.repro.status}")
+    typer.echo(f"wrote {target}/report.md, and {target}/{model.stem}-report.zip to attach")
+
+
+def _the_model(creating: Any) -> Path:
+    """Return the one model here; ask which if there are several and somebody can answer."""
+    models: list[Path] = creating.models_in(Path())
+    if len(models) > 1 and sys.stdin.isatty():
+        for number, path in enumerate(models, 1):
+            typer.echo(f"{number}  {path.name}")
+        answer: int = typer.prompt("Which model", type=int)
+        if 1 <= answer <= len(models):
+            return models[answer - 1]
+    return creating.choose_model(Path())
+
+
+@app.command(rich_help_panel=REPORT)
+def migrate(
+    model: Model,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write [default: MODEL-mlprogram].")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
+    target: Annotated[str, typer.Option(help="iOS15, iOS16, iOS17 or iOS18.")] = "iOS16",
+    force: Force = False,
+) -> None:
+    """Re-express the NeuralNetwork in PyTorch and convert it to the ML Program format.
+
+    Example: anereport migrate Block.mlmodel
+    """
+    from reporter.write import migration
+
+    folder = out or Path(f"{model.stem}-mlprogram")
+    with _shown() as progress:
+        done = migration.write(model, folder, precision, target, force, progress)
+    for finding in done.findings:
+        typer.echo(f"finding: {finding}")
+    typer.echo(f"wrote {folder}/{done.package.name}, migration.md and migration.json beside it")
+
+
+@app.command(rich_help_panel=UNDERSTAND)
+def explain(
+    results: Annotated[
+        Path, typer.Argument(help="A record, an .npz or a listing.", show_default=False)
+    ],
+    model: Annotated[Path | None, typer.Option(help="The model of the results.")] = None,
+    shape: Shape = "",
+    tolerance: Annotated[
+        float, typer.Option(help="Bound of |a - reference| / max(|reference|, 1).")
+    ] = 0.01,
+) -> None:
+    """Say what results show, and no more.
+
+    Example: anereport explain samples/thread-720810.txt --shape 1,1600,39,1
+    """
+    from reporter.measure.results import parse_shape
+    from reporter.understand.explain import explain as said
+
+    for line in said(results, model, parse_shape(shape) if shape else None, tolerance):
+        typer.echo(line)
+
+
+@app.command(rich_help_panel=MEASURE)
+def run(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="The record to write.", show_default=False)],
+    simulate: Annotated[
+        str,
+        typer.Option(
+            help="FAULT@LAYER or none: write a simulated record, for demonstrations and tests.",
+            show_default=False,
+        ),
+    ] = "",
+    inputs: Annotated[
+        Path | None, typer.Option(help="An .npz with an array per input [default: seeded].")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Predict on every compute unit of this Mac and write the record.
+
+    Example: anereport run Block.mlmodel --out record.json
+    """
+    from reporter.measure import arrays, coreml, record
+    from reporter.measure import simulate as simulating
+    from reporter.write.bundle import check_free, write_file
+
+    check_free(out, force)
+    given = arrays.load_inputs(inputs) if inputs else None
+    with _shown() as progress:
+        progress.step("running the simulator" if simulate else "measuring on this Mac")
+        if simulate:
+            found = simulating.simulate(model, simulate, given)
+        else:
+            found = coreml.measure(model, given)
+    write_file(out, record.dumps(found), force)
+    typer.echo(f"wrote {out} ({found.evidence}: {', '.join(r.unit for r in found.runs)})")
+
+
+@contextmanager
+def _shown() -> Iterator[Progress]:
+    """Show each step on the terminal while it lasts; nothing where there is no terminal."""
+    from reporter.progress import Silent
+
+    if not sys.stderr.isatty():
+        yield Silent()
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+
+        class Shown:
+            def step(self, text: str) -> None:
+                status.update(text)
+
+        yield Shown()

@@ -1,0 +1,47 @@
+"""Result files of every form, told apart by what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reporter.measure import arrays, listing, record
+from reporter.measure.identity import ModelIdentity
+from reporter.measure.listing import Listing
+from reporter.measure.record import Record, RecordError
+
+Results = Record | Listing
+
+
+def load(path: Path, identity: ModelIdentity | None, shape: tuple[int, ...] | None) -> Results:
+    """Return the record or listing in a file; checked against the model if one is given.
+
+    `shape` is that of the output which a listing's indices count through.
+    """
+    if not path.exists():
+        raise RecordError(f"no such file: {path}")
+    if path.is_dir():
+        raise RecordError(f"{path} is a directory, not a record")
+    if path.stat().st_size == 0:
+        raise RecordError(f"{path} is empty")
+    if path.suffix == ".npz":
+        if identity is None:
+            raise RecordError(f"{path} carries no model identity: give the model with --model")
+        return arrays.load_record(path, identity)
+    if path.suffix != ".json" and listing.is_listing(path):
+        if shape is None:
+            raise RecordError(
+                f"{path} is a listing: give the shape of its output, such as --shape 1,1600,39,1"
+            )
+        return listing.load(path, shape)
+    found = record.load(path)
+    if identity is not None:
+        record.check_model(found, identity, path)
+    return found
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Return (1, 1600, 39, 1) for "1,1600,39,1"."""
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise RecordError(f"'{text}' is not a shape: write it like 1,1600,39,1")
+    return tuple(map(int, parts))

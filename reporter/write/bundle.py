@@ -1,0 +1,100 @@
+"""Folders and zip files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migrate import AnereportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's own beginning of time: no clock in the archive
+
+
+class OutputError(AnereportError):
+    """An output that cannot be written where it was asked for."""
+
+
+@contextmanager
+def new_folder(path: Path, force: bool) -> Iterator[Path]:
+    """Give a temporary folder that takes the name `path` when the block ends without error.
+
+    An existing `path` is refused unless `force` is set, and then replaced at the end.
+    """
+    check_free(path, force)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        _replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_file(path: Path, text: str, force: bool) -> None:
+    """Write a file whole, by way of a temporary one beside it."""
+    check_free(path, force)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Raise OutputError if `path` exists and may not be replaced; to be asked before long work."""
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists already: choose another with --out, or give --force")
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Move the finished folder into place; the old one is put aside first, and lost last."""
+    old = path.with_name(f".{path.name}-old-{os.getpid()}")
+    try:
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    if old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
+
+
+def zip_folder(folder: Path, names: list[str], target: Path) -> None:
+    """Write the named files and folders of `folder` into a zip: same content, same bytes."""
+    files = [f for name in names for f in _files(folder / name)]
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in sorted(files):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, file.read_bytes())
+
+
+def _files(path: Path) -> list[Path]:
+    return [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]

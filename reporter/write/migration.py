@@ -1,0 +1,137 @@
+"""`anereport migrate`: the ML Program, and what the migration found, in a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import migrate
+from reporter.measure.identity import identify
+from reporter.progress import Progress, Silent
+from reporter.write.bundle import check_free, new_folder
+from reporter.write.redact import redact
+from reporter.write.rendering import render
+
+if TYPE_CHECKING:
+    from reporter.measure.identity import ModelIdentity
+
+SCHEMA = "anereport.migration/1"
+
+
+@dataclass(frozen=True)
+class FeatureChange:
+    """A feature in the NeuralNetwork's description, and in the ML Program's."""
+
+    role: str
+    before: str
+    after: str
+    name_before: str
+    name_after: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything of it differs."""
+        return (self.name_before, self.before) != (self.name_after, self.after)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What was migrated, to what, and what is to be known about it."""
+
+    source: ModelIdentity
+    package: ModelIdentity
+    precision: str
+    target: str
+    layers: int
+    features: tuple[FeatureChange, ...]
+    findings: tuple[str, ...]
+    schema: str = field(default=SCHEMA)
+
+
+def write(
+    model: Path,
+    out: Path,
+    precision: str = "fp16",
+    target: str = "iOS16",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Migration:
+    """Convert `model` and write the package, migration.json and migration.md to `out`."""
+    progress = progress or Silent()
+    check_free(out, force)
+    progress.step("reading the model")
+    spec = migrate.load_spec(model)
+    network = migrate.read(model)
+    net = migrate.to_torch(network)
+    progress.step("computing the outputs' shapes")
+    mismatches = migrate.mismatches(net, migrate.output_shapes(net))
+    progress.step("converting to an ML Program")
+    program = migrate.to_mlprogram(spec, precision, target)
+    progress.step("writing")
+    with new_folder(out, force) as folder:
+        package = folder / f"{model.stem}.mlpackage"
+        program.save(str(package))
+        migration = Migration(
+            source=identify(model),
+            package=identify(package),
+            precision=precision,
+            target=target,
+            layers=len(network.all_layers()),
+            features=_changes(spec, program.get_spec()),
+            findings=_findings(network, mismatches),
+        )
+        text = json.dumps(_plain(migration), indent=1, ensure_ascii=False) + "\n"
+        (folder / "migration.json").write_text(redact(text), encoding="utf-8")
+        page = render("migration.md", migration=migration)
+        (folder / "migration.md").write_text(redact(page), encoding="utf-8")
+    return migration
+
+
+def _findings(network: Any, mismatches: list[Any]) -> tuple[str, ...]:
+    found = [f"{m}; the ML Program carries the computed shape" for m in mismatches]
+    for blob, names in network.overwritten().items():
+        writers = " and ".join(f"'{name}'" for name in names)
+        found.append(f"blob '{blob}' is written by {writers}; the later one wins")
+    doubles = [f.name for f in (*network.inputs, *network.outputs) if f.dtype == "float64"]
+    if doubles:
+        names = ", ".join(f"'{name}'" for name in doubles)
+        found.append(f"{names}: DOUBLE becomes FLOAT32, the widest an ML Program's features have")
+    for feature in network.inputs:
+        if feature.shapes or feature.bounds:
+            shape = "x".join(map(str, migrate.default_shape(feature)))
+            found.append(
+                f"input '{feature.name}' allows several shapes; the ML Program is made for {shape}"
+            )
+    return tuple(found)
+
+
+def _changes(before: Any, after: Any) -> tuple[FeatureChange, ...]:
+    changes = []
+    for role in ("input", "output"):
+        pairs = zip(
+            getattr(before.description, role), getattr(after.description, role), strict=False
+        )
+        changes += [FeatureChange(role, _words(a), _words(b), a.name, b.name) for a, b in pairs]
+    return tuple(changes)
+
+
+def _words(feature: Any) -> str:
+    """Return a feature's kind, shape and type in a few words."""
+    kind = feature.type.WhichOneof("Type").removesuffix("Type")
+    if kind == "multiArray":
+        array = feature.type.multiArrayType
+        dtype = array.ArrayDataType.Name(array.dataType)
+        return f"{'x'.join(map(str, array.shape)) or 'no shape'} {dtype}"
+    if kind == "image":
+        image = feature.type.imageType
+        return f"image {image.width}x{image.height} {image.ColorSpace.Name(image.colorSpace)}"
+    return str(kind)
+
+
+def _plain(migration: Migration) -> dict[str, Any]:
+    content = asdict(migration)
+    content["source"] = migration.source.model_dump()
+    content["package"] = migration.package.model_dump()
+    return {"schema": content.pop("schema"), **content}

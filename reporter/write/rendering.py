@@ -1,0 +1,103 @@
+"""The Jinja environment: the only file that knows where the templates are.
+
+Templates have plain suffixes. `.html` escapes by itself; in Markdown every string that comes from
+a model or a file goes through `text` (running text) or `cell` (a table cell).
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import math
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+LONGEST = 200  # characters of a name that are shown
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template filled in; a value that it needs and does not get is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_templates()),
+        autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters = (text, cell, plain, plain_long, docstring, number, decibel, shape, size)
+    environment.filters.update({function.__name__: function for function in filters})
+    return environment
+
+
+def _templates() -> Path:
+    installed = Path(str(files("reporter"))) / "templates"
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[2] / "templates"
+
+
+def text(value: object) -> str:
+    """Return any string as one line of Markdown text that means itself."""
+    shown = html.escape(_printable(str(value)), quote=False)
+    return re.sub(r"([\\`*_\[\]~#|])", r"\\\1", shown)
+
+
+def cell(value: object) -> str:
+    """Return any string for a cell of a Markdown table."""
+    return text(_one_line(str(value))) or " "
+
+
+def plain(value: object) -> str:
+    """Return any string as one line of printable ASCII, for a forum or a form."""
+    return _ascii(_one_line(str(value)))
+
+
+def plain_long(value: object) -> str:
+    """Return a sentence of our own, which may hold names, as one line of printable ASCII."""
+    return _ascii(_printable(str(value)))
+
+
+def docstring(value: object) -> str:
+    """Return any string so that it can stand in a Python docstring."""
+    return plain(value).replace("\\", "/").replace('"', "'")
+
+
+def _ascii(value: str) -> str:
+    return value.encode("ascii", "backslashreplace").decode().replace("`", "'")
+
+
+def _printable(value: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in value)
+
+
+def _one_line(value: str) -> str:
+    cleaned = _printable(value)
+    return cleaned if len(cleaned) <= LONGEST else cleaned[: LONGEST - 3] + "..."
+
+
+def number(value: float) -> str:
+    """Return a metric at three significant digits."""
+    return f"{value:.3g}" if math.isfinite(value) else str(value)
+
+
+def decibel(value: float) -> str:
+    """Return decibels; infinite means equal."""
+    return f"{value:.1f}" if math.isfinite(value) else ("equal" if value > 0 else str(value))
+
+
+def shape(value: tuple[int, ...]) -> str:
+    """Return 1x1600x39x1."""
+    return "x".join(map(str, value)) or "not declared"
+
+
+def size(value: int) -> str:
+    """Return a file's size in words."""
+    return f"{value:,} bytes" if value < 10_000 else f"{value / 1e6:.2f} MB"

@@ -1,0 +1,235 @@
+"""The Report: everything that a template may say. Venues read it, and nothing else."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import migrate
+from reporter.measure.identity import ModelIdentity, identify
+from reporter.understand.comparison import NOT_MEASURED, Comparison
+
+if TYPE_CHECKING:
+    from reporter.write.repro import Repro
+
+SCHEMA = "anereport.report/1"
+PACKAGES = ("anereport", "coremltools", "numpy", "torch")
+
+
+@dataclass(frozen=True)
+class LayerFact:
+    """A layer as the report lists it; `shape` is that of its first output, if it could be run."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class FeatureFact:
+    """A feature as declared, and the shape that the layers compute for it."""
+
+    name: str
+    role: str  # "input" or "output"
+    kind: str
+    dtype: str
+    declared: tuple[int, ...]
+    computed: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The model as read from its file."""
+
+    identity: ModelIdentity
+    features: tuple[FeatureFact, ...]
+    layers: tuple[LayerFact, ...]
+    findings: tuple[str, ...]
+    unavailable: str = ""  # why the layers could not be run here
+
+
+@dataclass(frozen=True)
+class DeviceFact:
+    """A device, and how it is known."""
+
+    text: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something the report does not know, and the command that would tell."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything known about one model's divergence."""
+
+    title: str
+    summary: str
+    simulated: bool
+    model: ModelFacts
+    devices: tuple[DeviceFact, ...]
+    comparisons: tuple[Comparison, ...]
+    tolerance: float
+    missing: tuple[Missing, ...]
+    repro: Repro
+    software: tuple[tuple[str, str], ...]
+    attachments: tuple[tuple[str, int], ...] = ()
+    schema: str = field(default=SCHEMA)
+
+    @property
+    def worst(self) -> Comparison | None:
+        """The comparison with the most Neural Engine values beyond the tolerance, if any."""
+        measured = [c for c in self.comparisons if _beyond(c, "ane") is not None]
+        return max(measured, key=lambda c: _beyond(c, "ane") or 0, default=None)
+
+
+def model_facts(path: Path) -> ModelFacts:
+    """Return the model's facts; its blobs' shapes by running it once at its default shapes."""
+    network = migrate.read(path)
+    blobs: dict[str, tuple[int, ...]] = {}
+    computed: dict[str, tuple[int, ...]] = {}
+    findings: tuple[str, ...] = ()
+    unavailable = ""
+    try:
+        net = migrate.to_torch(network)
+
+        def note(blob: str, value: Any) -> Any:
+            blobs[blob] = tuple(value.shape)
+            return value
+
+        with net.watching(note):
+            computed = migrate.output_shapes(net)
+        findings = tuple(map(str, migrate.mismatches(net, computed)))
+    except migrate.AnereportError as error:
+        unavailable = str(error)
+    return ModelFacts(
+        identity=identify(path),
+        features=_features(network, computed),
+        layers=tuple(
+            LayerFact(x.name, x.kind, x.inputs, x.outputs, _first(blobs, x.outputs))
+            for x in network.all_layers()
+        ),
+        findings=findings,
+        unavailable=unavailable,
+    )
+
+
+def _first(blobs: Mapping[str, tuple[int, ...]], names: Sequence[str]) -> tuple[int, ...] | None:
+    return next((blobs[name] for name in names if name in blobs), None)
+
+
+def _features(network: Any, computed: Mapping[str, tuple[int, ...]]) -> tuple[FeatureFact, ...]:
+    found = []
+    for role, features in (("input", network.inputs), ("output", network.outputs)):
+        for f in features:
+            shape = computed.get(f.name) if role == "output" else migrate.default_shape(f)
+            dtype = f.color if f.kind == "image" else f.dtype
+            found.append(FeatureFact(f.name, role, f.kind, dtype, f.shape, shape))
+    return tuple(found)
+
+
+def software() -> tuple[tuple[str, str], ...]:
+    """Return the versions that this report was made with."""
+    found = [("Python", platform.python_version()), ("system", platform.system())]
+    for package in PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            found.append((package, "not installed"))
+    return tuple(found)
+
+
+def compose(
+    facts: ModelFacts,
+    comparisons: Sequence[Comparison],
+    stated_devices: Sequence[str],
+    repro: Repro,
+    tolerance: float,
+) -> Report:
+    """Return the report of these results."""
+    simulated = any(c.simulated for c in comparisons)
+    return Report(
+        title=_title(facts, comparisons),
+        summary=_summary(comparisons, tolerance),
+        simulated=simulated,
+        model=facts,
+        devices=_devices(comparisons, stated_devices),
+        comparisons=tuple(comparisons),
+        tolerance=tolerance,
+        missing=_missing(facts, comparisons),
+        repro=repro,
+        software=software(),
+    )
+
+
+def _beyond(comparison: Comparison, unit: str) -> int | None:
+    metrics = comparison.result(unit).metrics
+    return metrics.beyond if metrics else None
+
+
+def _title(facts: ModelFacts, comparisons: Sequence[Comparison]) -> str:
+    name = facts.identity.name
+    prefix = "SIMULATED: " if any(c.simulated for c in comparisons) else ""
+    measured = [c for c in comparisons if _beyond(c, "ane") is not None]
+    if any(_beyond(c, "ane") for c in measured):
+        return f"{prefix}Core ML: {name} gives wrong numbers on the Neural Engine"
+    if measured:
+        return f"{prefix}Core ML: {name} on the Neural Engine agrees with the reference"
+    if any(c.statements for c in comparisons):
+        return f"{prefix}Core ML: {name}, different numbers on CPU, GPU and Neural Engine"
+    return f"{prefix}Core ML: {name}, numbers per compute unit (no device results yet)"
+
+
+def _summary(comparisons: Sequence[Comparison], tolerance: float) -> str:
+    measured = [c for c in comparisons if _beyond(c, "ane") is not None]
+    if measured:
+        worst = max(measured, key=lambda c: _beyond(c, "ane") or 0)
+        counts = [
+            f"{r.metrics.beyond:,} on {r.unit.upper()}"
+            for r in worst.units
+            if r.metrics is not None
+        ]
+        total = next(r.metrics.count for r in worst.units if r.metrics is not None)
+        how = "SIMULATED: " if worst.simulated else ""
+        return (
+            f"{how}of {total:,} values of output '{worst.output}', these differ from the reference "
+            f"by more than {tolerance:g} x max(|reference|, 1): {', '.join(counts)}."
+        )
+    listed = [c for c in comparisons if c.statements]
+    if listed:
+        return " ".join(listed[0].statements)
+    return "No compute unit has been measured yet: the tables hold the computed reference alone."
+
+
+def _devices(comparisons: Sequence[Comparison], stated: Sequence[str]) -> tuple[DeviceFact, ...]:
+    found = [DeviceFact(c.device, c.evidence) for c in comparisons if c.device]
+    found += [DeviceFact(text, "stated by the user") for text in stated]
+    return tuple(dict.fromkeys(found))
+
+
+def _missing(facts: ModelFacts, comparisons: Sequence[Comparison]) -> tuple[Missing, ...]:
+    name = facts.identity.name
+    measured = {
+        r.unit for c in comparisons for r in c.units if r.status != NOT_MEASURED and not c.simulated
+    }
+    missing = []
+    for unit, words in (("cpu", "CPU"), ("gpu", "GPU"), ("ane", "Neural Engine")):
+        if unit not in measured:
+            missing.append(f"the {words}'s numbers")
+    found = [Missing(what, f"anereport run {name} --out record.json") for what in missing]
+    if any(c.statements for c in comparisons):
+        what = "all values of the output, with their inputs: the listing holds some rows alone"
+        found.append(Missing(what, f"anereport run {name} --out record.json"))
+    what = "whether the ML Program form of the model avoids it"
+    return (*found, Missing(what, f"anereport migrate {name}"))

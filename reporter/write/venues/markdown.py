@@ -1,0 +1,17 @@
+"""report.md: everything, for people who have time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reporter.write.rendering import render
+
+if TYPE_CHECKING:
+    from reporter.write.report import Report
+
+FILE = "report.md"
+
+
+def text(report: Report) -> str:
+    """Return the report as Markdown."""
+    return render("report.md", report=report)
