@@ -1,0 +1,68 @@
+"""Elementwise functions of one input (spec version 4 and later)."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from migrate.errors import ModelError
+from migrate.layers.elementwise import choose
+from migrate.registry import layer
+
+if TYPE_CHECKING:
+    from migrate.registry import Step
+
+FUNCTIONS: dict[str, Step] = {
+    "ceil": torch.ceil,
+    "floor": torch.floor,
+    "sign": torch.sign,
+    "round": torch.round,  # halves to even
+    "exp2": torch.exp2,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "asin": torch.asin,
+    "acos": torch.acos,
+    "atan": torch.atan,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "asinh": torch.asinh,
+    "acosh": torch.acosh,
+    "atanh": torch.atanh,
+    "erf": torch.erf,
+}
+
+
+def _plain(function: Step, p: Any) -> Step:
+    return function
+
+
+for _field, _function in FUNCTIONS.items():
+    layer(_field)(functools.partial(_plain, _function))
+
+
+@layer("clip")
+def clip(p: Any) -> Step:
+    """Limit to the range from minVal to maxVal."""
+    if not p.minVal <= p.maxVal:
+        raise ModelError(f"minVal {p.minVal:g} is greater than maxVal {p.maxVal:g}")
+    return lambda x: x.clamp(p.minVal, p.maxVal)
+
+
+@layer("gelu")
+def gelu(p: Any) -> Step:
+    """Compute x times the normal distribution function of x, exactly or approximately."""
+    modes: dict[str, Step] = {
+        "EXACT": nn.GELU(),
+        "TANH_APPROXIMATION": nn.GELU("tanh"),
+        "SIGMOID_APPROXIMATION": _sigmoid_gelu,
+    }
+    return choose(p, "mode", modes)
+
+
+def _sigmoid_gelu(x: Tensor) -> Tensor:
+    return x * torch.sigmoid(1.702 * x)
