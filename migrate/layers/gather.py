@@ -1,0 +1,118 @@
+"""Reading and writing at indices: gather and scatter in their three forms.
+
+Negative indices count from the end; one out of range is refused, never wrapped or clamped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from migrate.errors import ModelError
+from migrate.layers.tensor import along, positive
+from migrate.registry import layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from migrate.registry import Step
+
+    Scatter = Callable[[Tensor, int, Tensor, Tensor], Tensor]
+
+
+@layer("gather")
+def gather(p: Any) -> Step:
+    """Take slices of an axis; the indices' dimensions replace it."""
+
+    def take(x: Tensor, indices: Tensor) -> Tensor:
+        return x[(slice(None),) * positive(p.axis, x.ndim) + (indices.long(),)]
+
+    return take
+
+
+@layer("gatherND")
+def gatherND(p: Any) -> Step:
+    """Take slices at multi-indices, which stand along the last axis of the indices."""
+
+    def take(x: Tensor, indices: Tensor) -> Tensor:
+        y = x[indices.long().unbind(-1)]
+        return y if y.ndim else y.reshape(1)
+
+    return take
+
+
+@layer("gatherAlongAxis")
+def gatherAlongAxis(p: Any) -> Step:
+    """Take elements of an axis, each position by its own index."""
+    return lambda x, indices: x.gather(p.axis, _places(x.shape[p.axis], indices))
+
+
+@layer("scatter")
+def scatter(p: Any) -> Step:
+    """Write slices of an axis at indices."""
+    write = _writer(p.mode)
+
+    def put(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        axis = positive(p.axis, x.ndim)
+        slices = updates.flatten(axis, axis + indices.ndim - 1)
+        places = _places(x.shape[axis], indices).reshape(along(axis, x.ndim))
+        return write(x, axis, places.expand_as(slices), slices)
+
+    return put
+
+
+@layer("scatterND")
+def scatterND(p: Any) -> Step:
+    """Write slices at multi-indices, which stand along the last axis of the indices."""
+    write = _writer(p.mode)
+
+    def put(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        index = indices.long().unbind(-1)
+        table = torch.arange(x.shape[: len(index)].numel(), device=x.device)
+        places = table.reshape(tuple(x.shape[: len(index)]))[index]
+        rows, slices = (t.reshape((-1, *x.shape[len(index) :])) for t in (x, updates))
+        places = places.reshape(along(0, rows.ndim)).expand_as(slices)
+        return write(rows, 0, places, slices).reshape_as(x)
+
+    return put
+
+
+@layer("scatterAlongAxis")
+def scatterAlongAxis(p: Any) -> Step:
+    """Write elements along an axis, each position at its own index."""
+    write = _writer(p.mode)
+
+    def put(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+        return write(x, p.axis, _places(x.shape[p.axis], indices).expand_as(updates), updates)
+
+    return put
+
+
+def _divide(x: Tensor, axis: int, places: Tensor, updates: Tensor) -> Tensor:
+    return x / torch.ones_like(x).scatter_reduce(axis, places, updates, "prod")
+
+
+_WRITERS: dict[str, Scatter] = {
+    "SCATTER_UPDATE": lambda x, axis, places, updates: x.scatter(axis, places, updates),
+    "SCATTER_ADD": lambda x, axis, places, updates: x.scatter_add(axis, places, updates),
+    "SCATTER_SUB": lambda x, axis, places, updates: x.scatter_add(axis, places, -updates),
+    "SCATTER_MUL": lambda x, axis, places, updates: x.scatter_reduce(axis, places, updates, "prod"),
+    "SCATTER_DIV": _divide,
+    "SCATTER_MAX": lambda x, axis, places, updates: x.scatter_reduce(axis, places, updates, "amax"),
+    "SCATTER_MIN": lambda x, axis, places, updates: x.scatter_reduce(axis, places, updates, "amin"),
+}
+
+
+def _writer(mode: int) -> Scatter:
+    """Return what a `ScatterMode` does; repeated indices accumulate, the last update stays."""
+    if not 0 <= mode < len(_WRITERS):
+        raise ModelError(f"mode {mode} is not a ScatterMode")
+    return tuple(_WRITERS.values())[mode]
+
+
+def _places(size: int, indices: Tensor) -> Tensor:
+    """Return the indices counted from the front; one out of range is an IndexError."""
+    return torch.arange(size, device=indices.device)[indices.long()]

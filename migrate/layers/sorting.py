@@ -1,0 +1,55 @@
+"""Order along an axis; of equal elements the first comes first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from migrate.errors import ModelError
+from migrate.registry import layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from migrate.registry import Builder, Step
+
+
+@layer("topK")
+def topK(p: Any) -> Step:
+    """Return the K largest, or smallest, elements of an axis in order, and their indices."""
+
+    def top(x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if given is None and not p.K:
+            raise ValueError("K is not set and there is no second input")
+        k: Any = int(p.K) if given is None else given.long().reshape(())
+        # torch.topk leaves the order of equal elements open
+        order = torch.argsort(x, dim=p.axis, descending=not p.useBottomK, stable=True)
+        indices = order.index_select(p.axis, torch.arange(k, device=x.device))
+        return x.gather(p.axis, indices), indices.to(x.dtype)
+
+    return top
+
+
+@layer("argSort")
+def argSort(p: Any) -> Step:
+    """Return the indices that sort an axis."""
+    if p.axis < 0:
+        raise ModelError(f"axis must not be negative, found {p.axis}")
+    return lambda x: torch.argsort(x, dim=p.axis, descending=p.descending, stable=True).to(x.dtype)
+
+
+def _extreme(find: Callable[..., Tensor]) -> Builder:
+    def build(p: Any) -> Step:
+        def position(x: Tensor) -> Tensor:
+            return find(x, p.axis, keepdim=not p.removeDim or x.ndim == 1).to(x.dtype)
+
+        return position
+
+    return build
+
+
+for _field, _find in {"argMax": torch.argmax, "argMin": torch.argmin}.items():
+    layer(_field)(_extreme(_find))
