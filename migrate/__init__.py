@@ -9,10 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from migrate.coreml import coremltools, proto
+    from migrate.coverage import coverage
     from migrate.declared import Mismatch, mismatches, output_shapes
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
     from migrate.faults import FAULTS, fault
-    from migrate.features import to_pil
+    from migrate.features import stand_ins, to_pil
     from migrate.mlprogram import to_mlprogram
     from migrate.module import Interpreter, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, load_spec, read
@@ -29,13 +31,17 @@ _HOMES = {
     "ModelError": "errors",
     "Network": "network",
     "UnsupportedError": "errors",
+    "coverage": "coverage",
+    "coremltools": "coreml",
     "default_shape": "network",
     "fault": "faults",
     "load_spec": "network",
     "weight_count": "weights.count",
     "mismatches": "declared",
     "output_shapes": "declared",
+    "proto": "coreml",
     "read": "network",
+    "stand_ins": "features",
     "to_mlprogram": "mlprogram",
     "to_pil": "features",
     "to_torch": "module",
@@ -51,12 +57,16 @@ __all__ = [
     "ModelError",
     "Network",
     "UnsupportedError",
+    "coremltools",
+    "coverage",
     "default_shape",
     "fault",
     "load_spec",
     "mismatches",
     "output_shapes",
+    "proto",
     "read",
+    "stand_ins",
     "to_mlprogram",
     "to_pil",
     "to_torch",

@@ -6,6 +6,7 @@ a claim about Apple hardware; they are what simulated records and explanations a
 
 from __future__ import annotations
 
+from itertools import cycle, repeat
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,7 @@ from migrate.errors import AnereportError
 from migrate.layers.activation import per_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from migrate.network import Layer, Network
 
     Change = Callable[[Tensor], Tensor]
+
+
+NEVER = repeat(False)
 
 
 class FaultError(AnereportError):
@@ -37,8 +41,19 @@ def fault(network: Network, text: str) -> Watch:
         )
     layer = _find(network, layer_name)
     change = FAULTS[name](layer)
-    blobs = set(layer.outputs)
-    return lambda blob, value: change(value) if blob in blobs else value
+    turns = {blob: _turns(network, layer, blob) for blob in layer.outputs}
+    return lambda blob, value: change(value) if next(turns.get(blob, NEVER)) else value
+
+
+def _turns(network: Network, layer: Layer, blob: str) -> Iterator[bool]:
+    """Yield for every write of a blob, run after run, whether it is the layer's own.
+
+    Where a branch or loop writes it, the number of writes is not known, and every one is meant.
+    """
+    if any(blob in outer.outputs for outer in network.layers if outer.blocks):
+        return repeat(True)
+    first = [False for feature in network.inputs if feature.name == blob]
+    return cycle(first + [at is layer for at in network.layers if blob in at.outputs])
 
 
 def _find(network: Network, name: str) -> Layer:
@@ -53,13 +68,13 @@ def _find(network: Network, name: str) -> Layer:
 def bias_only(layer: Layer) -> Change:
     """Lose the data term: every position holds its channel's bias."""
     bias = _bias(layer)
-    return lambda y: bias.to(y).reshape(_along_channels(bias, y)).expand_as(y).clone()
+    return lambda y: bias.to(y).reshape(_along_channels(layer, y)).expand_as(y).clone()
 
 
 def no_bias(layer: Layer) -> Change:
     """Leave the bias out."""
     bias = _bias(layer)
-    return lambda y: y - bias.to(y).reshape(_along_channels(bias, y))
+    return lambda y: y - bias.to(y).reshape(_along_channels(layer, y))
 
 
 def zeroed(layer: Layer) -> Change:
@@ -81,5 +96,6 @@ def _bias(layer: Layer) -> Tensor:
     return per_channel(params.bias, "bias").flatten()
 
 
-def _along_channels(bias: Tensor, y: Tensor) -> tuple[int, ...]:
-    return (-1, 1, 1) if y.ndim > 3 else (-1,)
+def _along_channels(layer: Layer, y: Tensor) -> tuple[int, ...]:
+    """Return the shape of a vector along axis -3; below rank 4 innerProduct's channels are last."""
+    return (-1, 1, 1) if layer.kind == "convolution" or y.ndim > 3 else (-1,)

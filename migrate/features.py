@@ -97,11 +97,31 @@ def output_blobs(network: Network) -> list[tuple[Feature, str]]:
     classes = _class_features(network)
     written = [blob for layer in network.layers for blob in layer.outputs]
     blob = network.probabilities or (written[-1] if written else "")
+    meant = stand_ins(network)
     return [
-        (feature, blob if feature in classes else feature.name)
+        (feature, blob if feature in classes else meant.get(feature.name, feature.name))
         for feature in network.outputs
         if feature in classes or not (network.labels and feature.name == network.predicted_feature)
     ]
+
+
+def stand_ins(network: Network) -> dict[str, str]:
+    """Return the blob that is meant by an output which no layer writes, as some files have it.
+
+    Where one output and one blob are left over, they belong together; otherwise it is a ModelError.
+    """
+    given = {feature.name for feature in network.inputs}
+    written = dict.fromkeys(blob for layer in network.layers for blob in layer.outputs)
+    ends = {f.name for f in network.outputs if f not in _class_features(network)}
+    ends -= {network.predicted_feature} if network.labels else set()
+    missing = sorted(ends - given - set(written))
+    if not missing:
+        return {}
+    read = {blob for layer in network.layers for blob in layer.inputs}
+    loose = [blob for blob in written if blob not in read and blob not in ends]
+    if len(missing) > 1 or len(loose) != 1 or network.labels:
+        raise ModelError(f"output {missing[0]!r} is written by no layer")
+    return {missing[0]: loose[0]}
 
 
 def _class_features(network: Network) -> list[Feature]:
@@ -112,8 +132,8 @@ def _class_features(network: Network) -> list[Feature]:
     ]
 
 
-def to_outputs(network: Network, values: Sequence[Tensor]) -> dict[str, Any]:
-    """Return the outputs as `MLModel.predict` gives them."""
+def to_outputs(network: Network, values: Sequence[Tensor], exact: bool = False) -> dict[str, Any]:
+    """Return the outputs as `MLModel.predict` gives them; `exact` arrays are not cast."""
     outputs: dict[str, Any] = {}
     for (feature, _), value in zip(output_blobs(network), values, strict=True):
         if feature in _class_features(network):
@@ -121,7 +141,7 @@ def to_outputs(network: Network, values: Sequence[Tensor]) -> dict[str, Any]:
         elif feature.kind == "image":
             outputs[feature.name] = _to_image(value, feature)
         else:
-            outputs[feature.name] = _to_array(value, feature)
+            outputs[feature.name] = _to_array(value, "" if exact else feature.dtype)
     return outputs
 
 
@@ -134,10 +154,10 @@ def _classification(network: Network, feature: Feature, scores: list[float]) -> 
     return {feature.name: dict(zip(network.labels, scores, strict=True)), **best}
 
 
-def _to_array(value: Tensor, feature: Feature) -> np.ndarray[Any, Any]:
+def _to_array(value: Tensor, dtype: str) -> np.ndarray[Any, Any]:
     dtypes = {"int32": np.int32, "float16": np.float16, "float64": np.float64}
     array = value.detach().cpu().numpy()
-    return array.astype(dtypes[feature.dtype]) if feature.dtype in dtypes else array
+    return array.astype(dtypes[dtype]) if dtype in dtypes else array
 
 
 def to_pil(array: Any, feature: Feature) -> Any:

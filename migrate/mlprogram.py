@@ -17,7 +17,7 @@ import torch
 from migrate.coreml import coremltools
 from migrate.errors import AnereportError, UnsupportedError
 from migrate.features import output_blobs
-from migrate.module import Interpreter
+from migrate.module import Custom, Interpreter
 from migrate.network import Feature, Network, default_shape, load_spec, read
 
 if TYPE_CHECKING:
@@ -31,16 +31,19 @@ class ConversionError(AnereportError):
     """coremltools could not turn the torch module into an ML Program."""
 
 
-def to_mlprogram(model: Any, precision: str = "fp16", target: str = "iOS16") -> Any:
+def to_mlprogram(
+    model: Any, precision: str = "fp16", target: str = "iOS16", custom: Custom | None = None
+) -> Any:
     """Return the model as a coremltools `MLModel` of type ML Program, converted but not loaded.
 
     `model` is a path, a `Model_pb2.Model` or an `MLModel`; `precision` is that of the arithmetic,
-    "fp16" or "fp32"; `target` the oldest system that is to run it, "iOS15" to "iOS18".
+    "fp16" or "fp32"; `target` the oldest system that is to run it, "iOS15" to "iOS18"; `custom`
+    gives builders for custom layers by class name.
     Raises UnsupportedError for layers without a builder, ConversionError where coremltools fails.
     """
     spec = load_spec(model)
     network = read(spec)
-    program = convert(Interpreter(network).eval(), precision, target)
+    program = convert(Interpreter(network, custom).eval(), precision, target)
     _carry_metadata(spec, program)
     return program
 

@@ -11,6 +11,7 @@ rounding and fault injection all hang on it.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,12 +22,15 @@ from torch import Tensor, nn
 
 from migrate import features, names, registry, shapes
 from migrate.errors import ModelError, UnsupportedError
+from migrate.layers import custom as custom_layers
 
 if TYPE_CHECKING:
     from migrate.network import Layer, Network
 
 Watch = Callable[[str, Tensor], Tensor]
 Custom = dict[str, Callable[..., Any]]
+REFUSALS = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, MemoryError)
+OWN_NAMES = ("layer_names", "network", "entrances", "exits", "_precision")  # set after the layers
 
 
 class Function(nn.Module):
@@ -61,12 +65,11 @@ class Block(nn.Module):
         super().__init__()
         self.watch: Watch | None = None
         self.ops: list[Op] = []
-        children = names.identifiers(
-            (_key(i, layer, layers) for i, layer in enumerate(layers)), reserved=dir(self)
-        )
+        keys = names.numbered(layer.name or layer.kind for layer in layers)
+        children = names.identifiers(keys, reserved={*dir(self), *OWN_NAMES})
         self.layer_names = {}
-        for i, layer in enumerate(layers):
-            child = children[_key(i, layer, layers)]
+        for i, (layer, key) in enumerate(zip(layers, keys, strict=True)):
+            child = children[key]
             place = f"{i + 1} of {len(layers)}"
             step, spatial = _build(layer, place, custom)
             self.add_module(child, step)
@@ -76,21 +79,22 @@ class Block(nn.Module):
     def run(self, blobs: dict[str, Tensor]) -> None:
         """Compute every layer's blobs into the table, in order."""
         for op in self.ops:
+            watch = None if op.layer.blocks else self.watch  # sub-networks have shown theirs
             results = self._call(op, [_fetch(blobs, name, op) for name in op.layer.inputs])
             for name, value in zip(op.layer.outputs, results, strict=False):
                 if value is not None:
-                    blobs[name] = self.watch(name, value) if self.watch else value
+                    blobs[name] = watch(name, value) if watch else value
 
-    def _call(self, op: Op, inputs: list[Tensor]) -> Sequence[Any]:
+    def _call(self, op: Op, inputs: list[Any]) -> Sequence[Any]:
         step = getattr(self, op.child)
         try:
             result = shapes.as_batch(step, *inputs) if op.spatial else step(*inputs)
-        except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in inputs)
-            first = (str(error).splitlines() or [type(error).__name__])[0]
+        except REFUSALS as error:
+            known = [x for x in inputs if x is not None]
+            sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in known)
             raise ModelError(
                 f"{_describe(op.layer, op.place)}: cannot be applied to inputs of shape "
-                f"{sizes or '(none)'}: {first}"
+                f"{sizes or '(none)'}: {_first_line(error)}"
             ) from error
         if isinstance(result, Tensor):
             return (result,)
@@ -104,7 +108,7 @@ class Interpreter(Block):
         missing = unsupported(network, custom or {})
         if missing:
             raise UnsupportedError(
-                f"{len(missing)} of {len(network.all_layers())} layers are not supported: "
+                f"not all of the {len(network.all_layers())} layers are supported: "
                 + "; ".join(missing)
             )
         super().__init__(network.layers, custom or {})
@@ -128,15 +132,18 @@ class Interpreter(Block):
         outputs = tuple(leave(_output(blobs, blob)) for blob, leave in self.exits)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Return the outputs by name for inputs by name, as `MLModel.predict` does."""
+    def predict(self, inputs: dict[str, Any], *, exact: bool = False) -> dict[str, Any]:
+        """Return the outputs by name for inputs by name, as `MLModel.predict` does.
+
+        `exact` keeps arrays in the precision computed, where their feature declares another.
+        """
         dtype = self.get_buffer("_precision").dtype
         tensors = [features.to_tensor(f, inputs, dtype) for f in self.network.inputs]
         features.refuse_unknown(self.network, inputs)
         with torch.no_grad():
             outputs = self(*tensors)
         values = outputs if isinstance(outputs, tuple) else (outputs,)
-        return features.to_outputs(self.network, values)
+        return features.to_outputs(self.network, values, exact)
 
     @contextmanager
     def watching(self, watch: Watch) -> Iterator[Interpreter]:
@@ -161,18 +168,35 @@ def to_torch(model: Any, custom: Custom | None = None) -> Interpreter:
     """
     from migrate.network import Network, read
 
-    network = model if isinstance(model, Network) else read(model)
-    return Interpreter(network, custom).eval()
+    with _uncollected():
+        network = model if isinstance(model, Network) else read(model)
+        return Interpreter(network, custom).eval()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the garbage collector: thousands of modules are made, and none of them is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def unsupported(network: Network, custom: Custom) -> list[str]:
-    """Return a line for each layer that has no builder."""
+    """Return a line for each layer that has no builder, and how to supply the custom ones."""
     known = registry.layers()
-    return [
-        f"layer '{layer.name}' ({layer.kind})"
+    unknown = [layer for layer in network.all_layers() if layer.kind not in known]
+    foreign = [
+        layer
         for layer in network.all_layers()
-        if layer.kind not in known
+        if layer.kind == "custom" and layer.params.className not in custom
     ]
+    lines = [f"layer {layer.name!r} ({layer.kind})" for layer in unknown]
+    lines += [custom_layers.describe(layer) for layer in foreign]
+    return [*lines, custom_layers.advice(foreign)] if foreign else lines
 
 
 def _build(layer: Layer, place: str, custom: Custom) -> tuple[nn.Module, bool]:
@@ -184,19 +208,17 @@ def _build(layer: Layer, place: str, custom: Custom) -> tuple[nn.Module, bool]:
             step = entry.build(layer.params)
     except ModelError as error:
         raise type(error)(f"{_describe(layer, place)}: {error}") from error
+    except REFUSALS as error:
+        raise ModelError(
+            f"{_describe(layer, place)}: has impossible parameters: {_first_line(error)}"
+        ) from error
     return (step if isinstance(step, nn.Module) else Function(step)), entry.spatial
-
-
-def _key(index: int, layer: Layer, layers: Sequence[Layer]) -> str:
-    """Return what names the layer's child: its name, numbered if another layer has it too."""
-    shared = sum(other.name == layer.name for other in layers[:index]) if layer.name else index + 1
-    return f"{layer.name or layer.kind}_{shared + 1}" if shared else layer.name
 
 
 def _fetch(blobs: dict[str, Tensor], name: str, op: Op) -> Any:
     if name not in blobs and not op.layer.blocks:
         raise ModelError(
-            f"{_describe(op.layer, op.place)}: reads blob '{name}', "
+            f"{_describe(op.layer, op.place)}: reads blob {name!r}, "
             "which no input and no earlier layer gives"
         )
     return blobs.get(name)
@@ -204,9 +226,13 @@ def _fetch(blobs: dict[str, Tensor], name: str, op: Op) -> Any:
 
 def _output(blobs: dict[str, Tensor], name: str) -> Tensor:
     if name not in blobs:
-        raise ModelError(f"output '{name}' is written by no layer")
+        raise ModelError(f"output {name!r} is written by no layer")
     return blobs[name]
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _describe(layer: Layer, place: str) -> str:
-    return f"layer '{layer.name}' ({layer.kind}), {place}"
+    return f"layer {layer.name!r} ({layer.kind}), {place}"

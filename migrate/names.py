@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,29 +19,46 @@ def identifiers(names: Iterable[str], reserved: Collection[str] = ()) -> dict[st
     Names that are identifiers already keep theirs, whatever the others are cleaned to.
     """
     distinct = list(dict.fromkeys(names))
-    taken = {name for name in distinct if _free(name, reserved)}
+    forbidden = {*reserved, *keyword.kwlist}
+    kept = {name for name in distinct if _plain(name) and name not in forbidden}
+    taken = kept | forbidden
+    counts: Counter[str] = Counter()
     chosen = {}
     for name in distinct:
-        chosen[name] = name if name in taken else _unused(_clean(name), taken, reserved)
+        chosen[name] = name if name in kept else _unused(_clean(name, forbidden), taken, counts)
         taken.add(chosen[name])
     return chosen
 
 
-def _free(name: str, reserved: Collection[str]) -> bool:
-    plain = name.isascii() and name.isidentifier() and len(name) <= LONGEST
-    return plain and not keyword.iskeyword(name) and name not in reserved
+def numbered(names: Iterable[str]) -> list[str]:
+    """Return the names, those that stood before with a number that makes them new."""
+    given = list(names)
+    taken = set(given)
+    seen: set[str] = set()
+    counts: Counter[str] = Counter()
+    found = []
+    for name in given:
+        found.append(_unused(name, taken, counts) if name in seen else name)
+        seen.add(name)
+        taken.add(found[-1])
+    return found
 
 
-def _clean(name: str) -> str:
-    cleaned = re.sub(r"[^0-9a-zA-Z_]+", "_", name).strip("_")[:LONGEST] or "unnamed"
-    return f"n{cleaned}" if cleaned[0].isdigit() else cleaned
+def _plain(name: str) -> bool:
+    return name.isascii() and name.isidentifier() and len(name) <= LONGEST
 
 
-def _unused(name: str, taken: set[str], reserved: Collection[str]) -> str:
-    number = 2
-    candidate = name if _free(name, reserved) else f"{name}_"
-    stem = candidate
-    while candidate in taken or not _free(candidate, reserved):
-        candidate = f"{stem}_{number}"
-        number += 1
+def _clean(name: str, forbidden: Collection[str]) -> str:
+    cleaned = re.sub(r"[^0-9a-zA-Z_]+", "_", name).strip("_") or "unnamed"
+    cleaned = f"n{cleaned}" if cleaned[0].isdigit() else cleaned
+    cleaned = cleaned[:LONGEST]
+    return f"{cleaned}_" if cleaned in forbidden else cleaned
+
+
+def _unused(stem: str, taken: set[str], counts: Counter[str]) -> str:
+    """Return the stem, or the stem with the least number that was not tried before."""
+    candidate = stem
+    while candidate in taken:
+        counts[stem] += 1
+        candidate = f"{stem}_{counts[stem] + 1}"
     return candidate

@@ -54,6 +54,7 @@ class Layer:
     outputs: tuple[str, ...]
     params: Any = field(repr=False)
     blocks: tuple[tuple[Layer, ...], ...] = ()  # the sub-networks of branch and loop
+    captured: int = 0  # how many of the last inputs are outer blobs that the sub-networks use
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ class Network:
     def legacy(self) -> bool:
         """Whether every layer is of those that know only [Seq, Batch, C, H, W] tensors."""
         fields = _layer_fields()
-        return all(fields[layer.kind] < FIRST_ND_FIELD for layer in self.all_layers())
+        return all(
+            fields.get(layer.kind, FIRST_ND_FIELD) < FIRST_ND_FIELD for layer in self.all_layers()
+        )
 
     def all_layers(self) -> tuple[Layer, ...]:
         """Return every layer, those inside branches and loops included."""
@@ -136,7 +139,11 @@ def load_spec(model: Any) -> Any:
 
 
 def _load_file(path: Path) -> Any:
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    if not exists:
         raise ModelError(f"no such file: {path}")
     if path.is_dir() and path.suffix != ".mlpackage":
         raise ModelError(f"{path} is a directory, not a model; give the .mlmodel file itself")
@@ -192,7 +199,7 @@ def _array_feature(name: str, array: Any, optional: bool) -> Feature:
     return Feature(
         name=name,
         kind="multiArray",
-        shape=tuple(map(int, array.shape)) or (enumerated[0] if enumerated else ()),
+        shape=tuple(map(int, array.shape)) or _first(enumerated, bounds),
         dtype=codes.get(array.dataType, "float32"),
         optional=optional,
         default=float(getattr(array, default)) if default else None,
@@ -215,10 +222,19 @@ def _image_feature(name: str, image: Any, optional: bool) -> Feature:
             _bounds(ranges.heightRange),
             _bounds(ranges.widthRange),
         )
-    shape = (1, channels, int(image.height), int(image.width))
+    shape: tuple[int, ...] = (1, channels, int(image.height), int(image.width))
+    if not (image.height and image.width):
+        shape = _first(sizes, bounds) or shape
     return Feature(
         name, "image", shape, "float32", color, optional=optional, shapes=sizes, bounds=bounds
     )
+
+
+def _first(
+    shapes: tuple[tuple[int, ...], ...], bounds: tuple[tuple[int, int], ...]
+) -> tuple[int, ...]:
+    """Return what FeatureTypes.proto makes the default where the description names none."""
+    return shapes[0] if shapes else tuple(low for low, _ in bounds)
 
 
 def _bounds(size_range: Any) -> tuple[int, int]:
@@ -227,12 +243,14 @@ def _bounds(size_range: Any) -> tuple[int, int]:
 
 def default_shape(feature: Feature) -> tuple[int, ...]:
     """Return a concrete shape that the feature allows: the declared one, open dimensions filled."""
-    lower = {axis: low for axis, (low, _) in enumerate(feature.bounds)}
-    shape = feature.shape or tuple(low for low, _ in feature.bounds)
+    bounds = dict(enumerate(feature.bounds))
     return tuple(
-        n if n > 0 else max(lower.get(axis, 0), 0) or FLEXIBLE_DIMENSION
-        for axis, n in enumerate(shape)
+        n if n > 0 else _filled(*bounds.get(axis, (0, -1))) for axis, n in enumerate(feature.shape)
     )
+
+
+def _filled(low: int, high: int) -> int:
+    return low or (FLEXIBLE_DIMENSION if high < 0 else min(high, FLEXIBLE_DIMENSION))
 
 
 def _labels(network: Any) -> tuple[str, ...] | tuple[int, ...]:
@@ -256,7 +274,7 @@ def _layers(messages: Any, defined: set[str]) -> list[Layer]:
 def _layer(message: Any, defined: set[str]) -> Layer:
     kind = message.WhichOneof("layer") or "of no known type"
     inputs, outputs = tuple(message.input), tuple(message.output)
-    params = getattr(message, kind) if message.WhichOneof("layer") else None
+    params: Any = getattr(message, kind) if message.WhichOneof("layer") else None
     fields = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
     if kind not in fields:
         return Layer(message.name, kind, inputs, outputs, params)
@@ -266,8 +284,11 @@ def _layer(message: Any, defined: set[str]) -> Layer:
         dict.fromkeys(blob for block in blocks for layer in block for blob in layer.outputs)
     )
     read = dict.fromkeys(blob for block in blocks for layer in block for blob in layer.inputs)
+    read.update(dict.fromkeys([params.conditionVar] if kind == "loop" else []))
     outer = [blob for blob in dict.fromkeys([*read, *written]) if blob in defined]
-    return Layer(message.name, kind, (*inputs, *outer), (*outputs, *written), params, blocks)
+    return Layer(
+        message.name, kind, (*inputs, *outer), (*outputs, *written), params, blocks, len(outer)
+    )
 
 
 def _flatten(layers: tuple[Layer, ...]) -> list[Layer]:
@@ -289,7 +310,7 @@ def _origin(model: Any) -> str:
 
 
 def _article(kind: str | None) -> str:
-    words = KINDS.get(kind or "", f"of type {kind}")
+    words = KINDS.get(kind or "", f"of type {kind}" if kind else "of no type")
     return (
         words if words.startswith("of ") else f"{'an' if words[0] in 'aeioAEIOM' else 'a'} {words}"
     )

@@ -3,6 +3,10 @@
 Rank-5 mapping (specs 1 to 3): every blob is [Seq, Batch, C, H, W]. The layers of those specs name
 their axes from the end, and treat whatever leads as batch, so leading dimensions of 1 may be left
 out: a blob of rank 4 stands for one of rank 5 with Seq 1. Layers that address Seq call `rank5`.
+
+Rank 0: Core ML's documentation knows no rank below 1, and an output never has one. Between layers a
+blob whose last dimension was removed (squeeze, slices, reductions) is of rank 0 all the same:
+networks that coremltools writes add the dimension again with expandDims, and expect rank 1.
 """
 
 from __future__ import annotations
@@ -55,8 +59,8 @@ def as_batch(step: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Tensor:
 def enter(feature: Feature, rank5_mapping: bool, legacy: bool) -> Callable[[Tensor], Tensor]:
     """Return the function from a feature's tensor to the blob that the layers see.
 
-    Rank 1 is C, rank 3 is [C, H, W]; a network of old layers alone starts at [Batch, C, H, W],
-    any other at rank 5.
+    Rank 1 is C, rank 3 is [C, H, W], either with [Seq, Batch] in front at run time; a network of
+    old layers alone starts at [Batch, C, H, W], any other at rank 5.
     """
     if not rank5_mapping:
         return _unchanged
@@ -66,9 +70,10 @@ def enter(feature: Feature, rank5_mapping: bool, legacy: bool) -> Callable[[Tens
             "the rank-5 mapping knows 1 (C), 3 (C, H, W), 4 and 5"
         )
     rank = 4 if legacy else 5
+    longest = 3 if len(feature.shape) == 1 else 1  # of the tensors that end in C
 
     def to_blob(x: Tensor) -> Tensor:
-        return at_rank(x.unsqueeze(-1).unsqueeze(-1) if x.ndim == 1 else x, rank)
+        return at_rank(x.unsqueeze(-1).unsqueeze(-1) if x.ndim <= longest else x, rank)
 
     return to_blob
 
@@ -79,7 +84,7 @@ def leave(feature: Feature, rank5_mapping: bool) -> Callable[[Tensor], Tensor]:
     Without a declared shape an output of rank 4 is [C, H, W], one of rank 5 stays as it is.
     """
     if not rank5_mapping:
-        return _unchanged
+        return torch.atleast_1d
     rank = len(feature.shape)
 
     def from_blob(x: Tensor) -> Tensor:
@@ -98,8 +103,3 @@ def _drop(x: Tensor, rank: int) -> Tensor:
 
 def _unchanged(x: Tensor) -> Tensor:
     return x
-
-
-def broadcastable(shape: torch.Size, other: torch.Size) -> bool:
-    """Tell whether two shapes broadcast by numpy's rule."""
-    return all(a in (b, 1) or b == 1 for a, b in zip(shape[::-1], other[::-1], strict=False))

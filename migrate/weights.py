@@ -50,6 +50,10 @@ def count(weight: Any) -> int:
 
 
 def _stored(weight: Any, shape: tuple[int, ...], field: str, channel_axis: int) -> Array:
+    forms = ("floatValue", "float16Value", "rawValue", "int8RawValue")
+    found = [form for form in forms if getattr(weight, form)]
+    if len(found) > 1:
+        raise ModelError(f"{field} is stored twice, as {' and as '.join(found)}")
     if weight.floatValue:
         return _packed_floats(weight)
     if weight.float16Value:
@@ -62,18 +66,22 @@ def _stored(weight: Any, shape: tuple[int, ...], field: str, channel_axis: int) 
 
 
 def _packed_floats(weight: Any) -> Array:
-    """Read `repeated float floatValue` from its wire bytes, without a Python float per value."""
-    only = type(weight)()
-    only.floatValue.MergeFrom(weight.floatValue)
-    size = 4 * len(weight.floatValue)
-    wire = only.SerializeToString()
-    return np.frombuffer(wire, "<f4", offset=len(wire) - size)
+    """Read `repeated float floatValue` from its wire bytes, without a Python float per value.
+
+    It is the message's first field, packed: a tag, the length as a varint, then the floats.
+    """
+    count = len(weight.floatValue)
+    length_bytes = max(1, -(-(4 * count).bit_length() // 7))
+    wire = weight.SerializeToString()
+    return np.frombuffer(wire, "<f4", count, offset=1 + length_bytes)
 
 
 def _quantised(weight: Any, shape: tuple[int, ...], field: str, channel_axis: int) -> Array:
     quantization = weight.quantization
     kind = quantization.WhichOneof("QuantizationType")
     codes = _codes(weight, int(quantization.numberOfBits), math.prod(shape), field)
+    if weight.int8RawValue and kind != "linearQuantization":
+        raise ModelError(f"{field} holds int8 values without a linear scale")
     if kind == "lookupTableQuantization":
         table = np.asarray(quantization.lookupTableQuantization.floatValue, np.float32)
         if codes.size and codes.max() >= table.size:

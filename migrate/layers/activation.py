@@ -105,6 +105,7 @@ class PReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the rectified blob."""
+        _require_channels(x, self.alpha)
         return F.relu(x) - self.alpha * F.relu(-x)
 
 
@@ -124,6 +125,7 @@ class ParametricSoftplus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the activated blob."""
+        _require_channels(x, self.alpha, self.beta)
         return self.alpha * softplus_function(self.beta * x)
 
 
@@ -133,9 +135,20 @@ def parametric_softplus(p: Any) -> Step:
     return ParametricSoftplus(per_channel(p.alpha, "alpha"), per_channel(p.beta, "beta"))
 
 
+def _require_channels(x: Tensor, *parameters: Tensor) -> None:
+    if x.ndim < max(p.ndim for p in parameters):
+        raise ValueError("parameters per channel need a blob of rank 3 or more")
+
+
 def per_channel(message: Any, field: str) -> Tensor:
     """Return a parameter of length C or 1 so that it broadcasts along axis -3."""
     size = weights.count(message)
     if not size:
         raise ModelError(f"{field} is empty, expected one value or one per channel")
     return torch.tensor(weights.array(message, (size, 1, 1) if size > 1 else (1,), field))
+
+
+@layer("clampedReLU")
+def clampedReLU(p: Any) -> Step:
+    """Compute x where x >= 0, else alpha x, and at most beta."""
+    return lambda x: torch.where(x >= 0, x, p.alpha * x).clamp(max=p.beta)

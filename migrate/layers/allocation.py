@@ -145,7 +145,7 @@ def flattenTo2D(p: Any) -> Step:
 
 @layer("squeeze")
 def squeeze(p: Any) -> Step:
-    """Remove dimensions of 1, but never the last one that is left."""
+    """Remove dimensions of 1; where none is left the blob has rank 0 (see `shapes`)."""
     axes = tuple(p.axes)
     if not (axes or p.squeezeAll):
         raise ModelError("axes are empty and squeezeAll is not set")
@@ -154,7 +154,7 @@ def squeeze(p: Any) -> Step:
         y = x.squeeze() if p.squeezeAll else x.squeeze(axes)
         if not p.squeezeAll and y.ndim != x.ndim - len(axes):
             raise ValueError(f"axes {list(axes)} are not all of size 1")
-        return y if y.ndim else y.reshape(1)
+        return y
 
     return remove
 

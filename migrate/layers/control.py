@@ -1,16 +1,216 @@
-"""Copying, and control flow."""
+"""Copying, control flow, and ranges of numbers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from migrate.errors import ModelError, UnsupportedError
 from migrate.registry import layer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migrate.network import Layer
     from migrate.registry import Step
+
+    MakeBlock = Callable[[tuple[Layer, ...]], Any]  # to a migrate.module.Block
+    Blobs = dict[str, Tensor]
+
+CLOSE_TO_ZERO = 1e-6  # BranchLayerParams
 
 
 @layer("copy")
 def copy(p: Any) -> Step:
     """Return the input; the only layer that may write a blob again."""
     return lambda x: x.clone()
+
+
+def is_traced(*values: Any) -> bool:
+    """Tell whether a forward is being recorded: what it reads off a tensor would be frozen."""
+    recorded = any(isinstance(value, torch.fx.Proxy) for value in values)
+    tracing = torch._C._get_tracing_state() is not None
+    return recorded or tracing or torch.compiler.is_compiling()
+
+
+class Leave(ModelError):  # noqa: N818  a signal, as StopIteration is
+    """Leaves the body of a loop; an error only where there is no loop around it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"a {kind} layer was reached outside the bodyNetwork of a loop")
+        self.blobs: Blobs = {}  # what branches have written on the way here
+
+
+class Break(Leave):
+    """Ends the loop."""
+
+
+class Continue(Leave):
+    """Ends this iteration of the loop."""
+
+
+@layer("loopBreak")
+def loopBreak(p: Any) -> Step:
+    """End the loop around this layer."""
+
+    def leave() -> None:
+        raise Break("loopBreak")
+
+    return leave
+
+
+@layer("loopContinue")
+def loopContinue(p: Any) -> Step:
+    """Go on with the next iteration of the loop around this layer."""
+
+    def leave() -> None:
+        raise Continue("loopContinue")
+
+    return leave
+
+
+class Flow(nn.Module):
+    """A layer of sub-networks: the blobs they read come in, the blobs they write go out."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer_name, self.kind = layer.name, layer.kind
+        self.inputs, self.outputs = layer.inputs, layer.outputs
+        self.own = len(layer.inputs) - layer.captured
+
+    def forward(self, *inputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the outputs; None for a blob that nothing has written."""
+        if is_traced(*inputs):
+            raise UnsupportedError(
+                f"layer {self.layer_name!r} ({self.kind}): control flow that depends on data "
+                "cannot be traced, only its sub-networks can"
+            )
+        given = {n: x for n, x in zip(self.inputs, inputs, strict=True) if x is not None}
+        blobs = dict(given)
+        try:
+            self.run(blobs, inputs[0] if self.own else None)
+        except Leave as leave:
+            leave.blobs = {**self._written(given, blobs), **leave.blobs}
+            raise
+        written = self._written(given, blobs)
+        return tuple(written.get(name) for name in self.outputs)
+
+    def run(self, blobs: Blobs, own: Tensor | None) -> None:
+        """Run the sub-networks over the table of blobs; `own` is the layer's own input."""
+        raise NotImplementedError
+
+    def _written(self, given: Blobs, blobs: Blobs) -> Blobs:
+        return {name: x for name, x in blobs.items() if x is not given.get(name)}
+
+
+class Branch(Flow):
+    """One of two sub-networks."""
+
+    def __init__(self, layer: Layer, make_block: MakeBlock) -> None:
+        super().__init__(layer)
+        if self.own != 1:
+            raise ModelError(f"a branch has 1 input, its condition; found {self.own}")
+        if not layer.params.HasField("ifBranch"):
+            raise ModelError("ifBranch is not set")
+        self.if_branch, self.else_branch = map(make_block, layer.blocks)
+
+    def run(self, blobs: Blobs, own: Tensor | None) -> None:
+        """Run one of the two."""
+        (self.if_branch if _holds(own) else self.else_branch).run(blobs)
+
+
+@layer("branch", nested=True)
+def branch(layer: Layer, make_block: MakeBlock, given: Any) -> Step:
+    """Run ifBranch where the input is not close to zero, else elseBranch."""
+    return Branch(layer, make_block)
+
+
+class Loop(Flow):
+    """A sub-network over and over: counted, or while a condition holds, or both."""
+
+    def __init__(self, layer: Layer, make_block: MakeBlock) -> None:
+        super().__init__(layer)
+        p = layer.params
+        if self.own > 1:
+            raise ModelError(f"a loop has at most 1 input, its count; found {self.own}")
+        if not p.HasField("bodyNetwork"):
+            raise ModelError("bodyNetwork is not set")
+        # coremltools leaves an empty conditionNetwork in a counted loop, and in one whose
+        # condition is a blob that the body writes
+        missing = p.conditionVar and not p.HasField("conditionNetwork")
+        if missing or (p.conditionNetwork.layers and not p.conditionVar):
+            raise ModelError("conditionVar and conditionNetwork must be set together")
+        if p.conditionVar and p.conditionVar not in layer.outputs + layer.inputs:
+            raise ModelError(f"conditionVar {p.conditionVar!r} is written by no layer of the loop")
+        self.condition, self.body = map(make_block, layer.blocks)
+        self.variable, self.count = p.conditionVar, int(p.maxLoopIterations)
+
+    def run(self, blobs: Blobs, own: Tensor | None) -> None:
+        """Run the body as LoopLayerParams spells out; the condition comes before the count."""
+        count = self.count if own is None else float(own.reshape(()).trunc())
+        endless = own is None and count == 0 and bool(self.variable)
+        done = 0
+        while self._goes_on(blobs) and (endless or done < count):
+            try:
+                self.body.run(blobs)
+            except Leave as leave:
+                blobs.update(leave.blobs)
+                if isinstance(leave, Break):
+                    break
+            done += 1
+
+    def _goes_on(self, blobs: Blobs) -> bool:
+        if not self.variable:
+            return True
+        self.condition.run(blobs)
+        return _holds(blobs.get(self.variable))
+
+
+@layer("loop", nested=True)
+def loop(layer: Layer, make_block: MakeBlock, given: Any) -> Step:
+    """Run bodyNetwork a number of times, while conditionVar is not close to zero, or both."""
+    return Loop(layer, make_block)
+
+
+def _holds(condition: Tensor | None) -> bool:
+    if condition is None:
+        raise ModelError("the blob of the condition has not been written")
+    return bool(condition.reshape(()).abs() > CLOSE_TO_ZERO)
+
+
+class Constant(nn.Module):
+    """The same tensor each time."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = nn.Buffer(torch.tensor(value, dtype=torch.float32))
+
+    def forward(self) -> Tensor:
+        """Return it."""
+        return self.value
+
+
+@layer("rangeStatic")
+def rangeStatic(p: Any) -> Step:
+    """Return the numbers from startValue up to endValue, excluded, by steps of stepSizeValue."""
+    if p.stepSizeValue == 0:
+        raise ModelError("stepSizeValue is 0")
+    return Constant(np.arange(p.startValue, p.endValue, p.stepSizeValue))
+
+
+@layer("rangeDynamic")
+def rangeDynamic(p: Any) -> Step:
+    """Return the numbers up to the first input; start and step may be further inputs."""
+
+    def arange(end: Tensor, start: Any = p.startValue, step: Any = p.stepSizeValue) -> Tensor:
+        end, start, step = (
+            x.reshape(()) if isinstance(x, Tensor) else x for x in (end, start, step)
+        )
+        # torch.arange refuses an end before the start, where numpy returns nothing
+        count = torch.ceil((end.double() - start) / step).clamp(min=0)
+        return start + step * torch.arange(count, dtype=end.dtype, device=end.device)  # type: ignore[call-overload]  # tensors trace
+
+    return arange

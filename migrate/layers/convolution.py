@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate import weights
 from migrate.errors import ModelError
-from migrate.layers.padding import SamePad, edges, pair, split
+from migrate.layers.padding import SamePad, edges, heavy_start, pair, split
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ def _convolution(p: Any) -> nn.Module:
     kernel, stride, dilation = _geometry(p)
     groups = p.nGroups or 1
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+    weight = weights.array(p.weights, (p.outputChannels, p.kernelChannels, *kernel), "weights")
     conv = nn.Conv2d(
         int(p.kernelChannels) * groups, int(p.outputChannels), kernel, stride,
         dilation=dilation, groups=groups, bias=p.hasBias, device="meta",
     )  # fmt: skip
-    _load(conv, p, (p.outputChannels, p.kernelChannels, *kernel), channel_axis=0)
+    conv.weight, conv.bias = parameter(weight), _bias(p)
     pad = _border(p, reach, stride)
     if isinstance(pad, nn.ZeroPad2d) and pad.padding[::2] == pad.padding[1::2]:
         conv.padding = (pad.padding[2], pad.padding[0])
@@ -43,7 +45,7 @@ def _convolution(p: Any) -> nn.Module:
 
 
 class GivenWeights(nn.Module):
-    """A convolution whose weights, and bias if any, are inputs of the layer."""
+    """A convolution whose weights are the layer's second input; a bias is stored."""
 
     def __init__(self, p: Any) -> None:
         super().__init__()
@@ -53,11 +55,11 @@ class GivenWeights(nn.Module):
         self.groups = p.nGroups or 1
         reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, self.dilation, strict=True))
         self.pad = _border(p, reach, self.stride)
+        self.bias = _bias(p)
 
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Return the convolution of `x` with `weight` [C_out, C_in / groups, H, W]."""
-        bias = None if bias is None else bias.flatten()
-        return F.conv2d(self.pad(x), weight, bias, self.stride, 0, self.dilation, self.groups)
+        return F.conv2d(self.pad(x), weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 def _border(p: Any, reach: tuple[int, ...], stride: tuple[int, int]) -> nn.Module:
@@ -73,42 +75,46 @@ class Deconvolution(nn.Module):
     def __init__(self, conv: nn.ConvTranspose2d, p: Any) -> None:
         super().__init__()
         self.conv = conv
-        self.heavy_start = p.same.asymmetryMode == 1  # TOP_LEFT_HEAVY
+        self.heavy_start = heavy_start(p.same.asymmetryMode)
         self.edges = edges(p.valid.paddingAmounts, "paddingAmounts")
         self.same = p.WhichOneof("ConvolutionPaddingType") == "same"
-        self.size = tuple(int(n) for n in p.outputShape)
+        self.size = pair(p.outputShape, 0, "outputShape") if p.outputShape else ()
 
     def forward(self, x: Tensor) -> Tensor:
         """ValidPadding crops its amounts; outputShape, or else SamePadding, names the size."""
+        conv = self.conv
         if not (self.size or self.same):
-            top, bottom, left, right = self.edges
-            return F.pad(self.conv(x), (-left, -right, -top, -bottom))
-        wanted = self.size or tuple(
-            n * s for n, s in zip(x.shape[-2:], self.conv.stride, strict=True)
-        )
-        full = [
-            (n - 1) * s + k
-            for n, s, k in zip(x.shape[-2:], self.conv.stride, self.conv.kernel_size, strict=True)
-        ]
-        grow = [max(0, want - n) for want, n in zip(wanted, full, strict=True)]
-        (top, bottom), (left, right) = (
-            split(max(0, n - want), self.heavy_start) for want, n in zip(wanted, full, strict=True)
-        )
+            y, (top, bottom, left, right) = conv(x), self.edges
+            y = y.narrow(-2, top, y.shape[-2] - top - bottom)
+            return y.narrow(-1, left, y.shape[-1] - left - right)
+        height, width = self.size or (n * s for n, s in zip(x.shape[-2:], conv.stride, strict=True))
+        full = [self._full(axis, n) for axis, n in enumerate(x.shape[-2:])]
+        grow = [max(0, height - full[0]), max(0, width - full[1])]
+        top, _ = split(max(0, full[0] - height), self.heavy_start)
+        left, _ = split(max(0, full[1] - width), self.heavy_start)
         y = F.conv_transpose2d(
-            x, self.conv.weight, self.conv.bias, self.conv.stride, 0, grow, self.conv.groups
+            x, conv.weight, conv.bias, conv.stride, 0, grow, conv.groups, conv.dilation
         )
-        return F.pad(y, (-left, -right, -top, -bottom))
+        return y[..., top : top + height, left : left + width]
+
+    def _full(self, axis: int, size: int) -> int:
+        """Return the size before anything is cropped."""
+        reach = (self.conv.kernel_size[axis] - 1) * self.conv.dilation[axis] + 1
+        return (size - 1) * self.conv.stride[axis] + reach
 
 
 def _deconvolution(p: Any) -> nn.Module:
-    kernel, stride, _ = _geometry(p)
+    # ConvolutionLayerParams says that dilationFactor is ignored here; coremltools' converter
+    # writes it for dilated transposed convolutions and counts on it, so it is honoured.
+    kernel, stride, dilation = _geometry(p)
     groups = p.nGroups or 1
+    shape = (p.kernelChannels, p.outputChannels // groups, *kernel)
+    weight = weights.array(p.weights, shape, "weights", channel_axis=1)
     conv = nn.ConvTranspose2d(
         int(p.kernelChannels), int(p.outputChannels), kernel, stride,
-        groups=groups, bias=p.hasBias, device="meta",
+        groups=groups, bias=p.hasBias, dilation=dilation, device="meta",
     )  # fmt: skip
-    shape = (p.kernelChannels, p.outputChannels // groups, *kernel)
-    _load(conv, p, shape, channel_axis=1)
+    conv.weight, conv.bias = parameter(weight), _bias(p)
     top, bottom, left, right = edges(p.valid.paddingAmounts, "paddingAmounts")
     plain = p.WhichOneof("ConvolutionPaddingType") != "same" and not p.outputShape
     if plain and (top, left) == (bottom, right):
@@ -123,6 +129,8 @@ def _geometry(p: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]
         raise ModelError("outputChannels and kernelChannels must be positive")
     if p.outputChannels % groups:
         raise ModelError(f"outputChannels {p.outputChannels} do not divide into {groups} groups")
+    if p.isDeconvolution and p.kernelChannels % groups:
+        raise ModelError(f"kernelChannels {p.kernelChannels} do not divide into {groups} groups")
     return (
         pair(p.kernelSize, 3, "kernelSize"),
         pair(p.stride, 1, "stride"),
@@ -130,14 +138,10 @@ def _geometry(p: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]
     )
 
 
-def _load(
-    conv: nn.Conv2d | nn.ConvTranspose2d, p: Any, shape: tuple[int, ...], channel_axis: int
-) -> None:
-    conv.weight = parameter(weights.array(p.weights, shape, "weights", channel_axis))
-    if p.hasBias:
-        conv.bias = parameter(weights.array(p.bias, (p.outputChannels,), "bias"))
+def _bias(p: Any) -> nn.Parameter | None:
+    return parameter(weights.array(p.bias, (p.outputChannels,), "bias")) if p.hasBias else None
 
 
 def parameter(values: Any) -> nn.Parameter:
     """Return an inference parameter that holds a copy of a numpy array."""
-    return nn.Parameter(torch.tensor(values), requires_grad=False)
+    return nn.Parameter(torch.from_numpy(np.array(values)), requires_grad=False)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LARGEST = 2**31 - 1
+BOTTOM_RIGHT_HEAVY, TOP_LEFT_HEAVY = 0, 1
 
 
 def pair(values: Sequence[int], default: int, field: str) -> tuple[int, int]:
@@ -38,10 +39,17 @@ def edges(amounts: Any, field: str) -> tuple[int, int, int, int]:
     return tuple(int(n) for n in found)  # type: ignore[return-value]
 
 
-def split(total: int, heavy_start: bool) -> tuple[int, int]:
+def heavy_start(mode: int) -> bool:
+    """Tell whether this `SamePaddingMode` puts the odd pixel of padding at the start."""
+    if mode not in (BOTTOM_RIGHT_HEAVY, TOP_LEFT_HEAVY):
+        raise ModelError(f"asymmetryMode {mode} is not a SamePaddingMode")
+    return mode == TOP_LEFT_HEAVY
+
+
+def split(total: int, at_start: bool) -> tuple[int, int]:
     """Divide a padding total over start and end; the odd one goes to the heavy side."""
     less = total // 2
-    return (total - less, less) if heavy_start else (less, total - less)
+    return (total - less, less) if at_start else (less, total - less)
 
 
 def same_total(size: int, reach: int, stride: int) -> int:
@@ -57,7 +65,7 @@ class SamePad(nn.Module):
     ) -> None:
         super().__init__()
         self.reach, self.stride, self.value = reach, stride, value
-        self.heavy_start = mode == 1  # TOP_LEFT_HEAVY
+        self.heavy_start = heavy_start(mode)
 
     def amounts(self, x: Tensor) -> tuple[int, int, int, int]:
         """Return (top, bottom, left, right) for an input of this size."""

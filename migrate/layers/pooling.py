@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
-from migrate.layers.padding import SamePad, edges, pair
+from migrate.layers.padding import LARGEST, SamePad, edges, pair
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class IncludeLastPixel:
     """
 
     def __init__(self, p: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
-        if p.paddingAmounts and len(p.paddingAmounts) != 2:
-            raise ModelError("paddingAmounts must have two entries [H, W]")
         self.padding = tuple(int(n) for n in p.paddingAmounts) or (0, 0)
+        if len(self.padding) != 2 or max(self.padding) > LARGEST:
+            raise ModelError(f"paddingAmounts must be two sizes [H, W], found {self.padding}")
         self.kernel, self.stride = kernel, stride
 
     def __call__(self, x: Tensor) -> tuple[int, int, int, int]:

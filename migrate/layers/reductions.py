@@ -63,7 +63,7 @@ REDUCTIONS: dict[str, Reduction] = {
 
 
 def _reduction(function: Reduction, p: Any) -> Step:
-    """Reduce over the axes, or over all; Core ML has no rank 0, so a single value is rank 1."""
+    """Reduce over the axes, or over all; a single value is of rank 0 (see `shapes`)."""
     fixed = tuple(int(axis) for axis in p.axes)
     if not fixed and not p.reduceAll:
         raise ModelError("axes is empty and reduceAll is not set")
@@ -73,7 +73,7 @@ def _reduction(function: Reduction, p: Any) -> Step:
     def step(x: Tensor) -> Tensor:
         axes = tuple(range(x.ndim)) if p.reduceAll else fixed
         if len(axes) == x.ndim and not p.keepDims:
-            return function(x, axes, True).flatten()
+            return function(x, axes, True).reshape(())
         return function(x, axes, p.keepDims)
 
     return step

@@ -44,8 +44,7 @@ class Span(NamedTuple):
 def cut(x: Tensor, spans: Sequence[Span]) -> Tensor:
     """Return the part of `x` that the spans, one per dimension, select."""
     flipped = [i for i, span in enumerate(spans) if span.stride < 0 and not span.squeeze]
-    y = (x.flip(flipped) if flipped else x)[tuple(span.selector for span in spans)]
-    return y if y.ndim else y.reshape(1)
+    return (x.flip(flipped) if flipped else x)[tuple(span.selector for span in spans)]
 
 
 FIELDS = ("beginIds", "endIds", "strides", "beginMasks", "endMasks", "squeezeMasks")

@@ -44,7 +44,7 @@ def argSort(p: Any) -> Step:
 def _extreme(find: Callable[..., Tensor]) -> Builder:
     def build(p: Any) -> Step:
         def position(x: Tensor) -> Tensor:
-            return find(x, p.axis, keepdim=not p.removeDim or x.ndim == 1).to(x.dtype)
+            return find(x, p.axis, keepdim=not p.removeDim).to(x.dtype)
 
         return position
 

@@ -35,7 +35,11 @@ def concatND(p: Any) -> Step:
         axis = positive(p.axis, xs[0].ndim)
         return torch.stack(xs, axis + 1).flatten(axis, axis + 1)
 
-    return interleaved if p.interleave else lambda *xs: torch.cat(xs, p.axis)
+    return (
+        interleaved
+        if p.interleave
+        else lambda *xs: torch.cat([x.reshape(1) if x.ndim == 0 else x for x in xs], p.axis)
+    )
 
 
 @layer("stack")

@@ -1,0 +1,84 @@
+"""Non-maximum suppression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from migrate.registry import layer
+
+if TYPE_CHECKING:
+    from migrate.registry import Step
+
+
+@layer("NonMaximumSuppression")
+def NonMaximumSuppression(p: Any) -> Step:
+    """Keep the best boxes that overlap no better one; the thresholds may be inputs."""
+    return Suppression(p)
+
+
+class Suppression(nn.Module):
+    """Greedy suppression, batch element by batch element."""
+
+    def __init__(self, p: Any) -> None:
+        super().__init__()
+        self.iou_threshold, self.score_threshold = p.iouThreshold, p.scoreThreshold
+        self.max_boxes, self.per_class = int(p.maxBoxes), p.perClassSuppression
+
+    def forward(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        iou_threshold: Tensor | None = None,
+        score_threshold: Tensor | None = None,
+        max_boxes: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return boxes, scores and indices padded with 0, 0 and -1, and how many are valid."""
+        iou = self.iou_threshold if iou_threshold is None else iou_threshold.reshape(())
+        least = self.score_threshold if score_threshold is None else score_threshold.reshape(())
+        limit = self.max_boxes if max_boxes is None else int(max_boxes.reshape(()))
+        kept = [
+            select(b, s, iou, least, limit, self.per_class)
+            for b, s in zip(boxes, scores, strict=True)
+        ]
+        return (
+            torch.stack([_fill(b[k], limit, 0) for b, k in zip(boxes, kept, strict=True)]),
+            torch.stack([_fill(s[k], limit, 0) for s, k in zip(scores, kept, strict=True)]),
+            torch.stack([_fill(k.to(boxes.dtype), limit, -1) for k in kept]),
+            boxes.new_tensor([len(k) for k in kept]),
+        )
+
+
+def select(
+    boxes: Tensor, scores: Tensor, iou: Any, least: Any, limit: int, per_class: bool
+) -> Tensor:
+    """Return the indices of the boxes to keep, best first; never none of them."""
+    best, classes = scores.max(-1)
+    order = best.argsort(descending=True, stable=True)
+    candidates = order[best[order] >= least]
+    if not len(candidates):
+        return order[:1]
+    kept: list[Tensor] = []
+    while len(candidates) and len(kept) < limit:
+        chosen, candidates = candidates[:1], candidates[1:]
+        kept.append(chosen)
+        overlapping = overlap(boxes[chosen], boxes[candidates]) > iou
+        if per_class:
+            overlapping &= classes[candidates] == classes[chosen]
+        candidates = candidates[~overlapping]
+    return torch.cat(kept) if kept else order[:0]
+
+
+def overlap(a: Tensor, b: Tensor) -> Tensor:
+    """Return the intersection over union of boxes [x, y, width, height], x and y the centre."""
+    start = torch.maximum(a[:, :2] - a[:, 2:] / 2, b[:, :2] - b[:, 2:] / 2)
+    end = torch.minimum(a[:, :2] + a[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2)
+    common = (end - start).clamp(min=0).prod(1)
+    return common / (a[:, 2:].prod(1) + b[:, 2:].prod(1) - common)
+
+
+def _fill(x: Tensor, length: int, value: float) -> Tensor:
+    return F.pad(x, (0, 0) * (x.ndim - 1) + (0, length - len(x)), value=value)

@@ -1,0 +1,232 @@
+"""Recurrent layers over [Seq, Batch, C, 1, 1]: what they share, and those without a cell.
+
+Initial states are further inputs, and final states further outputs, each [1, Batch, C_out, 1, 1].
+The proto says that H and W are 1; where they are not, they count as batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from migrate import registry, weights
+from migrate.errors import ModelError
+from migrate.layers.convolution import parameter
+from migrate.layers.dense import positive
+from migrate.registry import layer
+from migrate.shapes import rank5
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from migrate.registry import Step
+
+LIMIT = 50.0  # clip() before each activation
+GATES = ("updateGate", "resetGate", "outputGate")
+
+# The activations of recurrent layers. The proto supports one alpha and beta for each, and
+# coremltools therefore leaves them unset.
+ACTIVATIONS: dict[str, dict[str, float]] = {
+    "linear": {"alpha": 1, "beta": 0},
+    "sigmoid": {},
+    "tanh": {},
+    "ReLU": {},
+    "scaledTanh": {"alpha": 1.7159, "beta": 2 / 3},
+    "sigmoidHard": {"alpha": 0.2, "beta": 0.5},
+}
+
+
+class Recurrent(nn.Module):
+    """What recurrent layers share: the shapes of sequences and states, and their order."""
+
+    def __init__(
+        self, p: Any, *, sequence: bool, reverse: bool, states: int = 1, directions: int = 1
+    ) -> None:
+        super().__init__()
+        self.inside, self.size = positive(p, "inputVectorSize"), positive(p, "outputVectorSize")
+        self.sequence, self.reverse = sequence, reverse
+        self.states, self.directions = states, directions
+
+    def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the output and the final states, those of the forward direction first."""
+        count = self.states * self.directions
+        if len(states) not in (0, count):
+            raise ValueError(f"expected 1 input or {1 + count}, found {1 + len(states)}")
+        rank, x = x.ndim, rank5(x)
+        steps = _vectors(x)
+        # With reverseInput the outputs keep the order in which they are computed, as those of
+        # Keras' go_backwards do, which coremltools stored as reverseInput.
+        steps = steps.flip(0) if self.reverse else steps
+        kinds = [states[i :: self.states] for i in range(self.states)] if states else []
+        initial = [torch.cat([self._state(s, steps) for s in kind]) for kind in kinds]
+        ys, *finals = self.run(steps, *initial)
+        ordered = [final[d : d + 1] for d in range(self.directions) for final in finals]
+        y = ys if self.sequence else torch.cat(ordered[:: self.states], -1)
+        blobs = [_blob(vectors, x) for vectors in (y, *ordered)]
+        return tuple(blob[0] if rank == 4 else blob for blob in blobs)  # one step, without Seq
+
+    def run(self, steps: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs [Seq, Batch, C], and the final states [directions, Batch, C]."""
+        raise NotImplementedError
+
+    def zeros(self, steps: Tensor) -> tuple[Tensor, ...]:
+        """Return the states to start from where none are given."""
+        shape = (self.directions, steps.shape[1], self.size)
+        return (torch.zeros(shape, dtype=steps.dtype, device=steps.device),) * self.states
+
+    def _state(self, state: Tensor, steps: Tensor) -> Tensor:
+        """Return [1, Batch, C]; a blob [Batch, C, 1, 1, 1], or of too many rows, serves as well.
+
+        coremltools' converter writes the one for simpleRecurrent, the other for packed sequences.
+        """
+        return _vectors(rank5(state)).reshape(1, -1, self.size)[:, : steps.shape[1]]
+
+
+def _vectors(x: Tensor) -> Tensor:
+    """Return [Seq, Batch, C] of [Seq, Batch, C, H, W]."""
+    return x.permute(0, 1, 3, 4, 2).flatten(1, 3)
+
+
+def _blob(vectors: Tensor, x: Tensor) -> Tensor:
+    """Return [Seq, Batch, C, H, W] of [Seq, Batch, C], with the sizes of `x`."""
+    shape = (vectors.shape[0], x.shape[1], x.shape[3], x.shape[4], vectors.shape[2])
+    return vectors.reshape(shape).permute(0, 1, 4, 2, 3)
+
+
+def unroll(
+    cell: Callable[..., tuple[Tensor, ...]], inputs: Tensor, *states: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the outputs of a cell at all steps, and its final states; each begins with [1]."""
+    outputs = []
+    for x in inputs.unbind(0):
+        states = cell(x, *states)
+        outputs.append(states[0])
+    return torch.stack(outputs), *(state.unsqueeze(0) for state in states)
+
+
+class SimpleRecurrent(Recurrent):
+    """y = f(clip(W x + R y + b))."""
+
+    def __init__(self, p: Any) -> None:
+        super().__init__(p, sequence=p.sequenceOutput, reverse=p.reverseInput)
+        self.activation = limited(activation(p.activation, "activation"))
+        # The clip changes no float's tanh, so this is torch's own layer; a ReLU it would change.
+        self.stock = p.activation.WhichOneof("NonlinearityType") == "tanh"
+        self.rnn = nn.RNN(self.inside, self.size, bias=p.hasBiasVector, device="meta")
+        bias = weights.array(p.biasVector, (self.size,), "biasVector") if p.hasBiasVector else None
+        inputs = weights.array(p.weightMatrix, (self.size, self.inside), "weightMatrix")
+        hidden = weights.array(p.recursionMatrix, (self.size, self.size), "recursionMatrix")
+        load(self.rnn, "", inputs, hidden, bias)
+
+    def run(self, steps: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Run torch's layer, or its weights by hand."""
+        if self.stock:
+            return self.rnn(steps, *states)
+        (h,) = states or self.zeros(steps)
+        return unroll(self._cell, projected(self.rnn, "", steps), h[0])
+
+    def _cell(self, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        return (self.activation(x + recurred(self.rnn, "", h)),)
+
+
+@layer("simpleRecurrent")
+def simpleRecurrent(p: Any) -> Step:
+    """Run a recurrent layer without gates."""
+    return SimpleRecurrent(p)
+
+
+class GRU(Recurrent):
+    """Gated recurrent units, in the first form of their paper.
+
+    GRULayerParams multiplies by the reset gate before the product with R_o; torch's GRU after it.
+    """
+
+    def __init__(self, p: Any) -> None:
+        super().__init__(p, sequence=p.sequenceOutput, reverse=p.reverseInput)
+        self.f, self.g = map(limited, activations(p.activations, 2, "activations"))
+        bias = np.zeros(3 * self.size, np.float32)
+        if p.hasBiasVectors:
+            bias = stack(p, GATES, "BiasVector", (self.size,))
+        self.weight = parameter(stack(p, GATES, "WeightMatrix", (self.size, self.inside)))
+        self.recursion = parameter(stack(p, GATES, "RecursionMatrix", (self.size, self.size)))
+        self.bias = parameter(bias)
+
+    def run(self, steps: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Run the cell over the steps."""
+        (h,) = states or self.zeros(steps)
+        return unroll(self._cell, F.linear(steps, self.weight, self.bias), h[0])
+
+    def _cell(self, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        xz, xr, xo = x.chunk(3, -1)
+        rz, rr, ro = self.recursion.chunk(3)
+        z = self.f(xz + F.linear(h, rz))
+        r = self.f(xr + F.linear(h, rr))
+        o = self.g(xo + F.linear(h * r, ro))
+        return ((1 - z) * o + z * h,)
+
+
+@layer("gru")
+def gru(p: Any) -> Step:
+    """Run gated recurrent units."""
+    return GRU(p)
+
+
+def activations(messages: Any, count: int, field: str) -> list[Step]:
+    """Return as many activations as a layer needs."""
+    if len(messages) != count:
+        raise ModelError(f"{field} has {len(messages)} entries, expected {count}")
+    return [activation(message, f"{field}[{i}]") for i, message in enumerate(messages)]
+
+
+def activation(message: Any, field: str) -> Step:
+    """Return one of the activations that recurrent layers know."""
+    kind = message.WhichOneof("NonlinearityType")
+    if kind not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
+        raise ModelError(f"{field} is {kind or 'not set'}; recurrent layers know {known}")
+    p = getattr(message, kind)
+    unset = all(getattr(p, name) == 0 for name in ACTIVATIONS[kind])
+    return registry.activations()[kind](type(p)(**ACTIVATIONS[kind]) if unset else p)
+
+
+def limited(step: Step) -> Step:
+    """Put the clip before an activation."""
+    return lambda x: step(x.clamp(-LIMIT, LIMIT))
+
+
+def stack(
+    message: Any, gates: Sequence[str], field: str, shape: tuple[int, ...], unused: Any = ()
+) -> Any:
+    """Return one weight of all gates, the gates along the first axis."""
+    return np.concatenate(
+        [
+            np.zeros(shape, np.float32)
+            if gate in unused
+            else weights.array(getattr(message, gate + field), shape, gate + field)
+            for gate in gates
+        ]
+    )
+
+
+def load(net: nn.RNNBase, suffix: str, inputs: Any, hidden: Any, bias: Any) -> None:
+    """Give torch's layer its weights; of its two biases one is zero."""
+    setattr(net, f"weight_ih_l0{suffix}", parameter(inputs))
+    setattr(net, f"weight_hh_l0{suffix}", parameter(hidden))
+    if bias is not None:
+        setattr(net, f"bias_ih_l0{suffix}", parameter(bias))
+        setattr(net, f"bias_hh_l0{suffix}", parameter(np.zeros_like(bias)))
+
+
+def projected(net: nn.RNNBase, suffix: str, steps: Tensor) -> Tensor:
+    """Return W x + b at all steps at once."""
+    bias = getattr(net, f"bias_ih_l0{suffix}") if net.bias else None
+    return F.linear(steps, getattr(net, f"weight_ih_l0{suffix}"), bias)
+
+
+def recurred(net: nn.RNNBase, suffix: str, h: Tensor) -> Tensor:
+    """Return R y of the step before."""
+    return F.linear(h, getattr(net, f"weight_hh_l0{suffix}"))

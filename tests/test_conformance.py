@@ -1,0 +1,120 @@
+"""The conformance cases, where that folder is present, and proof for those whose answer is wrong.
+
+A case is wrong if no reading of NeuralNetwork.proto can give its expected answer. Each kind is
+proved here from the case's own data; the product knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import math
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from migrate.coreml import proto
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "conformance"
+PREFIX = "NewLayersSimpleTest.test_"
+
+# RandomNormal/Uniform/Bernoulli*LayerParams: "filled with random ... values", with a seed and the
+# distribution's parameters, but no generator. These expect the very sample of one.
+ONE_SAMPLE = {
+    "random_bernoulli_dynamic__000",
+    "random_bernoulli_dynamic__001",
+    "random_bernoulli_dynamic__002",
+    "random_bernoulli_dynamic__004",
+    "random_bernoulli_like__001",
+    "random_normal_dynamic__001",
+    "random_normal_dynamic__003",
+    "random_normal_static__000",
+    "random_uniform_dynamic__001",
+    "random_uniform_dynamic__002",
+    "random_uniform_like__000",
+    "random_uniform_static__001",
+    "random_uniform_static__002",
+}
+# These compare moments of two samples of a normal distribution, closer than samples agree.
+TOO_CLOSE = {
+    "random_normal_dynamic__000",
+    "random_normal_dynamic__002",
+    "random_normal_like__000",
+    "random_normal_like__001",
+    "random_normal_like__002",
+    "random_normal_static__001",
+}
+# TopKLayerParams says nothing of equal values; these expect them in an order of no rule.
+TIES = {"topk__004", "topk__006"}
+WRONG = {PREFIX + name for name in ONE_SAMPLE | TOO_CLOSE | TIES}
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no shared conformance cases here")
+
+
+def case(name):
+    with zipfile.ZipFile(FOLDER / "cases.zip") as archive:
+        spec = proto("Model_pb2").Model()
+        spec.ParseFromString(archive.read(f"{PREFIX}{name}/model.mlmodel"))
+        arrays = np.load(io.BytesIO(archive.read(f"{PREFIX}{name}/data.npz")))
+        return spec, {key: arrays[key] for key in arrays.files}
+
+
+def test_every_case_passes_but_those_proved_wrong(tmp_path):
+    result = tmp_path / "result.json"
+    command = [sys.executable, str(FOLDER / "check.py"), "--json", str(result)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    assert result.exists(), done.stderr[-2000:]
+    failures = json.loads(result.read_text())["failures"]
+    assert {k: v for k, v in failures.items() if k not in WRONG} == {}
+
+
+def test_samples_are_expected_that_the_layers_parameters_do_not_determine():
+    """Same kind, seed and parameters: an answer that follows from them would begin alike."""
+    samples = {}
+    for name in sorted(ONE_SAMPLE):
+        spec, arrays = case(name)
+        layer = spec.neuralNetwork.layers[0]
+        params = getattr(layer, layer.WhichOneof("layer"))
+        assert params.seed == 42
+        kind = name.split("_")[1]
+        samples.setdefault(kind, []).append(arrays["out::output"].ravel()[:64])
+    assert set(samples) == {"bernoulli", "normal", "uniform"}
+    for kind, found in samples.items():
+        assert len(found) > 1
+        assert any(not np.array_equal(a, b) for a, b in itertools.combinations(found, 2)), kind
+
+
+@pytest.mark.parametrize("name", sorted(TOO_CLOSE))
+def test_moments_are_expected_closer_than_samples_of_that_size_agree(name):
+    """The k-th moment of n normal values has variance (E x^2k - (E x^k)^2) / n."""
+    _, arrays = case(name)
+    count = arrays["out::output"].size
+    even = [1, 0, 1, 0, 3, 0, 15, 0, 105, 0, 945]  # E x^k of the normal distribution
+
+    def deviations(k):
+        """Return how many standard errors of a difference the case's bound is."""
+        error = math.sqrt(2 * (even[2 * k] - even[k] ** 2) / count)
+        return 0.05 * max(1.0, even[k]) / error
+
+    assert min(deviations(k) for k in range(1, 6)) < 1.0
+
+
+def test_equal_values_are_expected_in_an_order_of_no_rule():
+    """The values agree with ours; the indices of equal ones now rise and now fall."""
+    import migrate
+
+    steps = []
+    for name in sorted(TIES):
+        spec, arrays = case(name)
+        axis = spec.neuralNetwork.layers[0].topK.axis
+        inputs = {key[4:]: value for key, value in arrays.items() if key.startswith("in::")}
+        found = migrate.to_torch(spec).predict(inputs)
+        np.testing.assert_allclose(found["values"], arrays["out::values"], rtol=1e-6)
+        tied = np.diff(arrays["out::values"], axis=axis) == 0
+        steps.extend(np.diff(arrays["out::indices"], axis=axis)[tied])
+    assert min(steps) < 0 < max(steps)
