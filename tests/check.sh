@@ -1,0 +1,16 @@
+#!/bin/sh
+# Everything that must hold before a change lands. BIN is the environment's bin folder.
+set -eu
+cd "$(dirname "$0")/.."
+BIN=${BIN:-.venv/bin}
+"$BIN/ruff" check .
+"$BIN/ruff" format --check .
+"$BIN/mypy"
+"$BIN/lint-imports"
+"$BIN/anereport" --help > /dev/null
+cases=../shared/conformance/check.py
+if [ -f "$cases" ]; then
+    "$BIN/python" "$cases" -v 2>/dev/null || conformance=failed
+fi
+"$BIN/python" -m pytest -n 2 --dist loadfile -q
+[ "${conformance:-passed}" = passed ]
