@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from migrate.coreml import coremltools, proto
-    from migrate.coverage import coverage
+    from migrate.coverage import layer_table
+    from migrate.customs import custom_layers, load_custom
     from migrate.declared import Mismatch, mismatches, output_shapes
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
     from migrate.faults import FAULTS, fault
@@ -31,12 +32,13 @@ _HOMES = {
     "ModelError": "errors",
     "Network": "network",
     "UnsupportedError": "errors",
-    "coverage": "coverage",
     "coremltools": "coreml",
+    "custom_layers": "customs",
     "default_shape": "network",
     "fault": "faults",
+    "layer_table": "coverage",
+    "load_custom": "customs",
     "load_spec": "network",
-    "weight_count": "weights.count",
     "mismatches": "declared",
     "output_shapes": "declared",
     "proto": "coreml",
@@ -45,6 +47,7 @@ _HOMES = {
     "to_mlprogram": "mlprogram",
     "to_pil": "features",
     "to_torch": "module",
+    "weight_count": "weights.count",
 }
 __all__ = [
     "FAULTS",
@@ -58,9 +61,11 @@ __all__ = [
     "Network",
     "UnsupportedError",
     "coremltools",
-    "coverage",
+    "custom_layers",
     "default_shape",
     "fault",
+    "layer_table",
+    "load_custom",
     "load_spec",
     "mismatches",
     "output_shapes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrate import registry
 
 
-def coverage() -> str:
+def layer_table() -> str:
     """Return a Markdown table: a row per file of builders, the layer types that it covers."""
     sections: dict[str, list[str]] = {}
     table = registry.layers()

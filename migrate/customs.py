@@ -24,7 +24,7 @@ def load_custom(options: Sequence[str], network: Network) -> dict[str, Callable[
     found = {}
     for option in options:
         given, _, place = option.rpartition("=")
-        if not given and len(classes) != 1:
+        if (given and given not in classes) or (not given and len(classes) != 1):
             known = ", ".join(classes) or "none"
             raise AnereportError(
                 f"--custom {option}: the model's custom classes are {known}; "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reporter.measure.record import DTYPES, SCHEMA, UNITS, Device, Record, RecordError, Run, Tensor
+from reporter.measure.record import SCHEMA, UNITS, Device, Record, RecordError, Run, Tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from reporter.measure.record import Value
 
 INPUT = "npz"
+UNREADABLE = (
+    OSError, ValueError, EOFError, RuntimeError, ArithmeticError, MemoryError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 
 
 def load_record(path: Path, identity: ModelIdentity) -> Record:
@@ -53,19 +58,19 @@ def load_inputs(path: Path) -> dict[str, Any]:
 
 def _arrays(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
             if not hasattr(archive, "files"):
                 raise RecordError(f"{path} is a single array; an .npz archive with names is needed")
-            return {key: archive[key] for key in archive.files}
+            return {key: np.asarray(archive[key]) for key in archive.files}
     except FileNotFoundError:
         raise RecordError(f"no such file: {path}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise RecordError(f"{path} is not a readable .npz archive: {error}") from error
 
 
 def _tensor(path: Path, key: str, array: Any) -> Tensor:
-    if array.dtype.name == "int64":
-        array = array.astype(np.int32)
-    if array.dtype.name not in DTYPES:
-        raise RecordError(f"{path}: '{key}' is of type {array.dtype}; numbers are needed")
-    return Tensor.of(array)
+    try:
+        return Tensor.of(array)
+    except RecordError as error:
+        raise RecordError(f"{path}: '{key}': {error}") from error

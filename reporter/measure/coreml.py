@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import migrate
+from reporter.measure.arrays import load_inputs
 from reporter.measure.device import this_device
 from reporter.measure.identity import identify
 from reporter.measure.inputs import seeded
@@ -59,7 +60,7 @@ def measure(model: Path, inputs: Mapping[str, Any] | None = None) -> Record:
 def _in_own_process(model: Path, unit: Any, name: str, arrays: Mapping[str, Any]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         given, result = Path(folder, "inputs.npz"), Path(folder, "run.json")
-        np.savez(given, **arrays)
+        np.savez(given, **{f"in::{key}": array for key, array in arrays.items()})
         command = [sys.executable, "-m", "reporter.measure.coreml"]
         command += [str(model.resolve()), unit, name, str(given), str(result)]
         try:
@@ -85,16 +86,13 @@ def _failed(unit: Any, name: str, failure: Failure) -> Run:
 
 def predict(model: Path, unit: Any, name: str, given: Path) -> Run:
     """Load and predict in this process; a load that fails silently is a failure too."""
-    from migrate.coreml import coremltools
-
-    ct = coremltools()
+    ct = migrate.coremltools()
     started = time.perf_counter()
     loaded = ct.models.MLModel(str(model), compute_units=getattr(ct.ComputeUnit, UNITS[unit]))
     if loaded.__proxy__ is None:
         return _failed(unit, name, Failure(stage="load", message="Core ML did not load the model"))
     ready = time.perf_counter()
-    with np.load(given) as arrays:
-        outputs = loaded.predict(_as_core_ml_takes_them(model, dict(arrays)))
+    outputs = loaded.predict(_as_core_ml_takes_them(model, load_inputs(given)))
     times = {"load": ready - started, "predict": time.perf_counter() - ready}
     return Run(unit=unit, input=name, outputs=values(outputs), times=times)
 

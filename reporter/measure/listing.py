@@ -12,9 +12,11 @@ from reporter.measure.record import UNITS, RecordError
 if TYPE_CHECKING:
     from pathlib import Path
 
-GAP = re.compile(r"^\W*(\.\.\.|…)\W*$")
+GAP = re.compile(r"^\W*(\.\.\.|…)\W*$|^[|:\s]*-[-|:\s]+$")  # or the rule of a Markdown table
+INDEX = re.compile(r"^[0-9]{1,18}$")
 NUMBER = re.compile(
-    r"^[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)$", re.IGNORECASE
+    r"^[-+]?(\d+\.?\d*(e[-+]?\d+)?|\.\d+(e[-+]?\d+)?|nan|inf(inity)?)$",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -56,7 +58,7 @@ def decode(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 def is_listing(path: Path) -> bool:
     """Tell whether a file's first line of words is the heading of such a table."""
     try:
-        head = path.read_text(encoding="utf-8", errors="replace")[:10_000]
+        head = path.read_text(encoding="utf-8-sig", errors="replace")[:10_000]
     except OSError:
         return False
     return any(_heading(line) for line in head.splitlines()[:50])
@@ -66,7 +68,8 @@ def load(path: Path, shape: tuple[int, ...]) -> Listing:
     """Read a listing of an output of `shape`; raises RecordError with the line that is wrong."""
     units: tuple[str, ...] = ()
     lines: list[Line] = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    content = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, text in enumerate(content.splitlines(), 1):
         if not units:
             units = _heading(text)
         elif text.strip() and not GAP.match(text.strip()):
@@ -90,7 +93,7 @@ def _heading(text: str) -> tuple[str, ...]:
 
 def _line(path: Path, number: int, text: str, units: tuple[str, ...]) -> Line:
     index, *values = _words(text) or [""]
-    if not index.isdigit() or len(values) != len(units) or not all(map(NUMBER.match, values)):
+    if not INDEX.match(index) or len(values) != len(units) or not all(map(NUMBER.match, values)):
         raise RecordError(
             f"{path}, line {number}: expected an index and {len(units)} numbers, "
             f"found '{text[:60]}'"

@@ -34,7 +34,8 @@ class RecordError(AnereportError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    # NaN and the infinities are strings in the JSON; pydantic would write null by itself
+    model_config = ConfigDict(frozen=True, populate_by_name=True, ser_json_inf_nan="strings")
 
 
 class Tensor(_Part):
@@ -52,7 +53,7 @@ class Tensor(_Part):
         except (binascii.Error, ValueError) as error:
             raise ValueError("data is not base64") from error
         needed = self._elements() * np.dtype(DTYPES[self.dtype]).itemsize
-        if stored != needed:
+        if stored < needed or (stored > needed and self.strides is None):
             sizes = "x".join(map(str, self.shape)) or "scalar"
             raise ValueError(f"data holds {stored} bytes, {sizes} of {self.dtype} needs {needed}")
         return self
@@ -77,11 +78,14 @@ class Tensor(_Part):
     @classmethod
     def of(cls, array: NDArray[Any]) -> Tensor:
         """Return the tensor that holds a numpy array."""
-        name = array.dtype.name
+        name = "int32" if array.dtype.name == "int64" else array.dtype.name
         if name not in DTYPES:
-            raise TypeError(f"a record holds {', '.join(DTYPES)}; got {name}")
-        content = np.ascontiguousarray(array, DTYPES[name]).tobytes()
-        return cls(dtype=name, shape=array.shape, data=base64.b64encode(content).decode())  # type: ignore[arg-type]
+            raise RecordError(f"a record holds {', '.join(DTYPES)}; got {array.dtype}")
+        content = array.astype(DTYPES[name])
+        if array.dtype.name == "int64" and (content != array).any():
+            raise RecordError("a record holds integers of 32 bits; one of these is larger")
+        text = base64.b64encode(content.tobytes()).decode()
+        return cls(dtype=name, shape=array.shape, data=text)  # type: ignore[arg-type]
 
 
 def _value_kind(value: Any) -> str | None:
@@ -97,7 +101,11 @@ Value = Annotated[
         Annotated[str, Tag("string")],
         Annotated[int, Tag("integer")],
     ],
-    Discriminator(_value_kind),
+    Discriminator(
+        _value_kind,
+        custom_error_type="value_kind",
+        custom_error_message="expected a tensor, a dictionary of numbers, a string or an integer",
+    ),
 ]
 
 
@@ -175,7 +183,7 @@ def load(path: Path) -> Record:
         raise RecordError(f"no such file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read {path}: {error}") from error
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
         raise RecordError(f"{path} is not JSON: {error}") from error
     found = content.get("schema") if isinstance(content, dict) else None
     if found != SCHEMA:
@@ -184,9 +192,15 @@ def load(path: Path) -> Record:
         return Record.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        inside = ".".join(str(part) for part in first["loc"] if part != "tensor")
+        inside = _inside(first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise RecordError(f"{path}: {inside + ': ' if inside else ''}{message}") from error
+
+
+def _inside(location: tuple[int | str, ...]) -> str:
+    """Return the path inside the file, without the kind of value that pydantic puts into it."""
+    kind = {"runs": 4, "inputs": 3}.get(str(location[0])) if location else None
+    return ".".join(str(part) for i, part in enumerate(location) if i != kind)
 
 
 def dumps(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from reporter.measure import arrays, listing, record
@@ -17,7 +18,7 @@ def load(path: Path, identity: ModelIdentity | None, shape: tuple[int, ...] | No
 
     `shape` is that of the output which a listing's indices count through.
     """
-    if not path.exists():
+    if not _exists(path):
         raise RecordError(f"no such file: {path}")
     if path.is_dir():
         raise RecordError(f"{path} is a directory, not a record")
@@ -39,9 +40,16 @@ def load(path: Path, identity: ModelIdentity | None, shape: tuple[int, ...] | No
     return found
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+
+
 def parse_shape(text: str) -> tuple[int, ...]:
     """Return (1, 1600, 39, 1) for "1,1600,39,1"."""
     parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if not all(re.fullmatch(r"\s*0*[1-9][0-9]{0,17}\s*", part) for part in parts):
         raise RecordError(f"'{text}' is not a shape: write it like 1,1600,39,1")
     return tuple(map(int, parts))

@@ -20,25 +20,34 @@ from reporter.measure.inputs import seeded
 from reporter.measure.record import SCHEMA, Device, Record, Run, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from reporter.measure.record import Value
 
 
-def simulate(model: Path, fault: str, inputs: Mapping[str, Any] | None = None) -> Record:
+def simulate(
+    model: Path,
+    fault: str,
+    inputs: Mapping[str, Any] | None = None,
+    custom: Sequence[str] = (),
+) -> Record:
     """Return a simulated record of `model`; `fault` is FAULT@LAYER, or "none".
 
-    `inputs` are arrays by feature name; seeded ones are made if there are none.
+    `inputs` are arrays by feature name, seeded ones if there are none; `custom` are builders of
+    custom layers as on the command line.
     """
     network = migrate.read(model)
+    builders = migrate.load_custom(custom, network)
+    net, halved = (migrate.to_torch(network, builders) for _ in range(2))
+    halved.half().float()
     change = None if fault == "none" else migrate.fault(network, fault)
     name = "user" if inputs else "seed-0"
     arrays = dict(inputs or seeded(model))
     runs = (
-        _run("cpu", name, migrate.to_torch(model), arrays, None),
-        _run("gpu", name, _half_weights(model), arrays, _rounded(None)),
-        _run("ane", name, _half_weights(model), arrays, _rounded(change)),
+        _run("cpu", name, net, arrays, None),
+        _run("gpu", name, halved, arrays, _rounded(None)),
+        _run("ane", name, halved, arrays, _rounded(change)),
     )
     return Record(
         schema=SCHEMA,
@@ -62,8 +71,7 @@ def _value(output: Any) -> Value:
         return output
     if isinstance(output, dict):
         return {str(label): float(probability) for label, probability in output.items()}
-    array = np.asarray(output)
-    return Tensor.of(array.astype(np.int32) if array.dtype == np.int64 else array)
+    return Tensor.of(np.asarray(output))
 
 
 def _run(unit: Any, name: str, net: Any, arrays: Mapping[str, Any], watch: Any) -> Run:
@@ -75,10 +83,6 @@ def _run(unit: Any, name: str, net: Any, arrays: Mapping[str, Any], watch: Any) 
             outputs = net.predict(dict(arrays))
     seconds = round(time.perf_counter() - started, 6)
     return Run(unit=unit, input=name, outputs=values(outputs), times={"simulated": seconds})
-
-
-def _half_weights(model: Path) -> Any:
-    return migrate.to_torch(model).half().float()
 
 
 def _rounded(change: Any) -> Any:

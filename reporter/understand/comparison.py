@@ -11,17 +11,18 @@ from reporter.understand import divergence
 from reporter.understand import listing as listings
 from reporter.understand.divergence import Metrics, Table
 from reporter.understand.listing import NAMES
-from reporter.understand.reference import METHOD, Reference, arrays, compute
+from reporter.understand.reference import METHOD, Reference, arrays, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from reporter.measure.listing import Listing
     from reporter.measure.record import Record, Run
+    from reporter.understand.reference import Referee
 
 COLUMNS = ("cpu", "gpu", "ane")
 NOT_MEASURED = "not measured"
+NO_MODEL = "not available: no model was given"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Comparison:
     units: tuple[UnitResult, ...]
     table: Table
     statements: tuple[str, ...] = ()
+    against: str = "the reference"  # what the metrics compare with
 
     @property
     def simulated(self) -> bool:
@@ -64,16 +66,16 @@ class Comparison:
 
 
 def from_record(
-    record: Record, model: Path | None, source: str, tolerance: float
+    record: Record, referee: Referee | None, source: str, tolerance: float
 ) -> list[Comparison]:
     """Return a comparison per input and array output of a record.
 
-    Without a model the CPU takes the reference's place, and that is said.
+    Where no reference can be computed the CPU takes its place, and that is said.
     """
     found = []
     for name, values in record.inputs.items():
         runs = [run for run in record.runs if run.input == name and run.repeat == 0]
-        reference = _reference(model, arrays(values), runs)
+        reference = _reference(referee, arrays(values), runs)
         found += [
             _compare(record, source, name, output, reference, runs, tolerance)
             for output in _outputs(reference, runs)
@@ -81,9 +83,9 @@ def from_record(
     return found
 
 
-def from_reference(model: Path, inputs: Mapping[str, Any], name: str) -> list[Comparison]:
+def from_reference(referee: Referee, inputs: Mapping[str, Any], name: str) -> list[Comparison]:
     """Return a comparison per output in which nothing is measured: the reference alone."""
-    reference = _computed(model, inputs)
+    reference = referee.compute(inputs)
     units = tuple(UnitResult(unit, NOT_MEASURED) for unit in COLUMNS)
     found = []
     for output, values in _arrays(reference.outputs).items():
@@ -92,10 +94,9 @@ def from_reference(model: Path, inputs: Mapping[str, Any], name: str) -> list[Co
         found.append(
             Comparison(output, values.shape, "", "", "computed", name, METHOD, units, table)
         )
-    if reference.unavailable:
+    if not reference.computed:
         empty = Table(("Reference", "CPU", "GPU", "ANE"), (), ())
-        text = reference.unavailable
-        found.append(Comparison("", (), "", "", "computed", name, text, units, empty))
+        found.append(Comparison("", (), "", "", "computed", name, reference.note, units, empty))
     return found
 
 
@@ -119,17 +120,14 @@ def from_listing(listing: Listing, source: str, device: str, output: str) -> Com
     )
 
 
-def _reference(model: Path | None, inputs: Mapping[str, Any], runs: list[Run]) -> Reference:
-    if model is None:
-        cpu = next((run.outputs for run in runs if run.unit == "cpu" and run.outputs), {})
-        return Reference(arrays(cpu), "the CPU's values of the record: no model was given")
-    if not inputs:
-        return Reference({}, "not comparable: the results carry no inputs")
-    return _computed(model, inputs)
-
-
-def _computed(model: Path, inputs: Mapping[str, Any]) -> Reference:
-    return compute(model, inputs)
+def _reference(referee: Referee | None, inputs: Mapping[str, Any], runs: list[Run]) -> Reference:
+    """Return the computed reference, or else the CPU's values in its place."""
+    reference = referee.compute(inputs) if referee else unavailable(NO_MODEL)
+    cpu = next((run.outputs for run in runs if run.unit == "cpu" and run.outputs), None)
+    if reference.computed or cpu is None:
+        return reference
+    note = f"{reference.note}; the units are compared with the CPU's values"
+    return Reference(arrays(cpu), note, computed=False)
 
 
 def _arrays(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,8 +160,12 @@ def _compare(
     expected = _arrays(reference.outputs).get(output)
     given = {run.unit: _arrays(arrays(run.outputs or {})).get(output) for run in runs}
     found: dict[str, Any] = {unit: a for unit, a in given.items() if a is not None}
+    skipped = None if reference.computed else "cpu"
     units = tuple(
-        _unit_result(unit, record.evidence, runs, found, expected, tolerance) for unit in COLUMNS
+        _unit_result(
+            unit, record.evidence, runs, found, None if unit == skipped else expected, tolerance
+        )
+        for unit in (*COLUMNS, *(["all"] if any(run.unit == "all" for run in runs) else []))
     )
     shape = next((a.shape for a in (expected, *found.values()) if a is not None), ())
     return Comparison(
@@ -173,9 +175,10 @@ def _compare(
         device=str(record.device),
         evidence=record.evidence,
         input=name,
-        reference=reference.unavailable or METHOD,
+        reference=reference.note,
         units=units,
-        table=_table(expected, found, _centre(expected, found)),
+        table=_table(expected if reference.computed else None, found, _centre(expected, found)),
+        against="the reference" if reference.computed else "the CPU's values",
     )
 
 

@@ -71,16 +71,17 @@ def compare(found: NDArray[Any], reference: NDArray[Any], tolerance: float = TOL
         both, error / np.maximum(np.abs(np.where(both, r, 0.0)), 1.0) > tolerance, ~same
     )
     x, y = a[both], r[both]
-    mean_square = float(np.mean((x - y) ** 2)) if x.size else math.nan
+    with np.errstate(over="ignore"):
+        rmse = _root_mean_square(x - y)
     peak = float(np.max(np.abs(y))) if y.size else math.nan
     return Metrics(
         count=a.size,
-        max_abs=float(error.max()) if a.size else math.nan,
-        max_abs_index=int(_worst(error, both, same)) if a.size else 0,
-        mean_abs=float(np.mean(np.abs(x - y))) if x.size else math.nan,
-        rmse=math.sqrt(mean_square),
-        snr=_decibel(float(np.mean(y**2)) if y.size else math.nan, mean_square),
-        psnr=_decibel(peak**2, mean_square),
+        max_abs=float(error.max()) if x.size else math.nan,
+        max_abs_index=int(np.argmax(error)) if x.size else 0,
+        mean_abs=float(np.mean(error[both])) if x.size else math.nan,
+        rmse=rmse,
+        snr=_decibel(_root_mean_square(y), rmse),
+        psnr=_decibel(peak, rmse),
         cosine=_cosine(x, y),
         beyond=int(beyond.sum()),
         nan=int(np.isnan(a).sum()),
@@ -88,10 +89,12 @@ def compare(found: NDArray[Any], reference: NDArray[Any], tolerance: float = TOL
     )
 
 
-def _worst(error: NDArray[Any], both: NDArray[Any], same: NDArray[Any]) -> int:
-    """Return the first element where only one of the two is finite, else the largest error."""
-    broken = ~both & ~same
-    return int(np.argmax(broken)) if broken.any() else int(np.argmax(error))
+def _root_mean_square(x: NDArray[Any]) -> float:
+    """Return sqrt(mean(x^2)) of any magnitude, and nan of nothing."""
+    peak = float(np.max(np.abs(x))) if x.size else math.nan
+    if peak == 0 or not math.isfinite(peak):
+        return peak
+    return peak * math.sqrt(float(np.mean((x / peak) ** 2)))
 
 
 def _decibel(signal: float, noise: float) -> float:
@@ -99,26 +102,34 @@ def _decibel(signal: float, noise: float) -> float:
         return math.nan
     if noise == 0:
         return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+    if math.isinf(noise):
+        return -math.inf
+    return 20 * (math.log10(signal) - math.log10(noise)) if signal > 0 else -math.inf
 
 
 def _cosine(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Return the cosine of two vectors; 1 for two zero vectors, nan where one alone is zero."""
-    lengths = float(np.linalg.norm(x)), float(np.linalg.norm(y))
-    if lengths == (0.0, 0.0):
-        return 1.0
-    if 0.0 in lengths:
+    """Return the cosine; 1 for two zero vectors, nan where one alone is zero or both are empty."""
+    if not x.size:
         return math.nan
-    return float(np.clip(np.dot(x / lengths[0], y / lengths[1]), -1.0, 1.0))
+    peaks = float(np.max(np.abs(x))), float(np.max(np.abs(y)))
+    if peaks == (0.0, 0.0):
+        return 1.0
+    if 0.0 in peaks:
+        return math.nan
+    x, y = x / peaks[0], y / peaks[1]
+    return float(np.clip(np.dot(x / np.linalg.norm(x), y / np.linalg.norm(y)), -1.0, 1.0))
 
 
 def worst_index(found: NDArray[Any], reference: NDArray[Any]) -> int:
     """Return the flat index of the worst element of the worst channel (axis -3, or the whole)."""
     a, r = found.astype(np.float64), reference.astype(np.float64).reshape(found.shape)
-    broken = (np.isfinite(a) != np.isfinite(r)) & ~(np.isnan(a) & np.isnan(r))
+    both = np.isfinite(a) & np.isfinite(r)
+    broken = ~both & (a != r) & ~(np.isnan(a) & np.isnan(r))
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.where(np.isfinite(a) & np.isfinite(r), np.abs(a - r), 0.0)
+        error = np.where(both, np.abs(a - r), 0.0)
     error = np.where(broken, np.inf, error)
+    if found.size == 0:
+        return 0
     if found.ndim < 3:
         return int(np.argmax(error))
     with np.errstate(over="ignore"):

@@ -11,23 +11,29 @@ from reporter.measure.listing import decode
 from reporter.measure.record import Record
 from reporter.understand import comparison, listing
 from reporter.understand.listing import NAMES
+from reporter.understand.reference import Referee
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from reporter.understand.comparison import Comparison, UnitResult
 
 
 def explain(
-    path: Path, model: Path | None, shape: tuple[int, ...] | None, tolerance: float
+    path: Path,
+    model: Path | None,
+    shape: tuple[int, ...] | None,
+    tolerance: float,
+    custom: Sequence[str] = (),
 ) -> list[str]:
     """Return the sentences for a record, an archive or a listing."""
     found = results.load(path, identify(model) if model else None, shape)
     if not isinstance(found, Record):
         return listing.statements(found)
     heading = f"{found.evidence.upper()} results of {found.model.name} on {found.device}"
-    compared = comparison.from_record(found, model, path.name, tolerance)
+    referee = Referee(model, custom) if model else None
+    compared = comparison.from_record(found, referee, path.name, tolerance)
     return [f"{heading}.", *(line for c in compared for line in _lines(c, tolerance))]
 
 
@@ -42,8 +48,8 @@ def _line(result: UnitResult, compared: Comparison, tolerance: float) -> str:
     metrics = result.metrics
     if metrics is None:
         return result.status
-    if metrics.max_abs == 0 and not metrics.beyond:
-        return f"equal to the reference in all {metrics.count:,} values"
+    if not (metrics.max_abs > 0 or metrics.beyond):  # nan: nothing finite, and all of it the same
+        return f"equal to {compared.against} in all {metrics.count:,} values"
     position = ",".join(map(str, decode(metrics.max_abs_index, compared.shape)))
     snr = f"{metrics.snr:.1f} dB" if math.isfinite(metrics.snr) else str(metrics.snr)
     odd = f", {metrics.nan} NaN, {metrics.inf} infinite" if metrics.nan or metrics.inf else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -29,13 +31,14 @@ def statements(listing: Listing) -> list[str]:
 
 def table(listing: Listing) -> Table:
     """Return the listing's rows as a table with the columns that every report has."""
-    rows: list[Row | None] = [None]
     lines = sorted(listing.lines, key=lambda line: line.index)
+    rows: list[Row | None] = [None] if lines[0].index else []
     for line, following in zip(lines, [*lines[1:], None], strict=True):
         given = dict(zip(listing.units, line.values, strict=True))
         values = ("", *(given.get(unit, "") for unit in ("cpu", "gpu", "ane")))
         rows.append(Row(line.index, listing.position(line.index), values))
-        if following is None or following.index != line.index + 1:
+        next_index = math.prod(listing.shape) if following is None else following.index
+        if next_index != line.index + 1:
             rows.append(None)
     return Table(("Reference", "CPU", "GPU", "ANE"), axes(len(listing.shape)), tuple(rows))
 
@@ -50,6 +53,9 @@ def _where(listing: Listing) -> str:
         names = ", ".join(channels[:8]) + (", ..." if len(channels) > 8 else "")
         return f"The {rows} rows lie in {len(channels)} channels: {names}."
     spots = [_within(listing, line.index) for line in listing.lines]
+    if len(spots) == 1:
+        where = f"position {spots[0]} of its {_plane(listing)}"
+        return f"The only row lies in channel {channels[0]}, {where}."
     return (
         f"All {rows} rows lie in channel {channels[0]}, positions {min(spots)} to {max(spots)} "
         f"of its {_plane(listing)}."
@@ -58,13 +64,17 @@ def _where(listing: Listing) -> str:
 
 def _constant(listing: Listing, unit: str) -> str:
     text = listing.column(unit)[0]
-    grid = "lies on the float16 grid" if on_float16_grid(text) else "is not on the float16 grid"
+    on_grid = on_float16_grid(text, _printing(listing, unit))
+    grid = "lies on the float16 grid" if on_grid else "is not on the float16 grid"
+    if not np.isfinite(float(text)):
+        return f"The {NAMES[unit]} value is {text} in every row."
     return f"The {NAMES[unit]} value is constant there ({text}) and {grid}."
 
 
 def _grid(listing: Listing, unit: str) -> str:
     values = listing.column(unit)
-    hits = sum(map(on_float16_grid, values))
+    printing = _printing(listing, unit)
+    hits = sum(on_float16_grid(value, printing) for value in values)
     return (
         f"{hits} of {len(values)} {NAMES[unit]} values lie on the float16 grid, "
         "at the precision printed."
@@ -80,7 +90,8 @@ def _rounded(listing: Listing) -> list[str]:
         if unit == "cpu" or _is_constant(listing, unit):
             continue
         pairs = list(zip(listing.column("cpu"), listing.column(unit), strict=True))
-        hits = sum(is_rounded_to_float16(cpu, other) for cpu, other in pairs)
+        printings = _printing(listing, "cpu"), _printing(listing, unit)
+        hits = sum(is_rounded_to_float16(cpu, other, *printings) for cpu, other in pairs)
         name, what = NAMES[unit], "is the CPU value rounded to float16"
         if hits == len(pairs):
             found.append(f"Every {name} value {what}.")
@@ -90,47 +101,86 @@ def _rounded(listing: Listing) -> list[str]:
 
 
 def _unknown(listing: Listing) -> str:
-    total = int(np.prod(listing.shape))
+    total = math.prod(listing.shape)
+    if len(listing.lines) == total:
+        return f"All {total:,} values are listed."
     known = f"{len(listing.lines)} of {total:,} values are listed"
-    if len(listing.shape) < 3:
-        return f"{known}; nothing is known of the others."
     channels = {_channel(listing, line.index) for line in listing.lines}
-    others = int(np.prod(listing.shape[:-2])) - len(channels)
+    others = math.prod(listing.shape[:-2]) - len(channels)
+    if len(listing.shape) < 3 or not others:
+        return f"{known}; nothing is known of the others."
     return f"{known}; nothing is known of the other {others:,} channels."
 
 
-def on_float16_grid(text: str) -> bool:
+@dataclass(frozen=True)
+class Printing:
+    """How a column's numbers were printed: to so many digits, if some lost their zeros."""
+
+    digits: int = 0  # significant ones; 0: every number shows all its decimals
+
+    def half_unit(self, text: str) -> Decimal:
+        """Return half a unit of the last digit that was printed, a lost zero included."""
+        value = Decimal(text)
+        if not value.is_finite():
+            return Decimal(0)
+        last = value.adjusted() - self.digits + 1 if self.digits else _exponent(value)
+        return Decimal(5).scaleb(last - 1)
+
+
+AS_WRITTEN = Printing()
+
+
+def _printing(listing: Listing, unit: str) -> Printing:
+    """Return how a column was printed: "-22.5" below "-22.34375" is exact, not cut to a decimal."""
+    values = [v for v in map(Decimal, listing.column(unit)) if v.is_finite()]
+    if len({_exponent(value) for value in values}) < 2:
+        return AS_WRITTEN
+    return Printing(max(len(value.as_tuple().digits) for value in values))
+
+
+def on_float16_grid(text: str, printing: Printing = AS_WRITTEN) -> bool:
     """Tell whether a float16 number prints as `text` at its number of digits."""
-    return _prints_as(float(np.float16(float(text))), text)
+    return _prints_as(_half(text), text, printing)
 
 
-def is_rounded_to_float16(exact: str, rounded: str) -> bool:
+def is_rounded_to_float16(
+    exact: str,
+    rounded: str,
+    exact_printing: Printing = AS_WRITTEN,
+    printing: Printing = AS_WRITTEN,
+) -> bool:
     """Tell whether `rounded` is the float16 nearest to `exact`, as far as both are printed.
 
     `exact` was itself cut to the digits printed, so any number that prints as it may be meant.
     """
-    slack = _half_unit(exact)
-    candidates = {
-        float(np.float16(float(Decimal(exact) + step))) for step in (-slack, Decimal(0), slack)
-    }
-    return any(_prints_as(value, rounded) for value in candidates)
+    if not (Decimal(exact).is_finite() and Decimal(rounded) == Decimal(rounded)):
+        return str(float(exact)) == str(float(rounded))
+    slack = exact_printing.half_unit(exact)
+    low, high = (_half(Decimal(exact) + step) for step in (-slack, slack))
+    return _prints_as(min(max(_half(rounded), low), high), rounded, printing)
 
 
-def _prints_as(value: float, text: str) -> bool:
+def _half(number: str | Decimal) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float16(float(number)))
+
+
+def _prints_as(value: float, text: str, printing: Printing) -> bool:
     if not np.isfinite(value) or not Decimal(text).is_finite():
         return str(value) == str(float(text))
-    return abs(Decimal(value) - Decimal(text)) <= _half_unit(text)
+    # the shortest form by which a float16 can be read back has five digits at most
+    shortest = 0 < printing.digits <= 5 and Decimal(str(np.float16(value))) == Decimal(text)
+    return shortest or abs(Decimal(value) - Decimal(text)) <= printing.half_unit(text)
 
 
-def _half_unit(text: str) -> Decimal:
-    """Return half a unit of the last digit printed."""
-    exponent = Decimal(text).as_tuple().exponent
-    return Decimal(5).scaleb(int(exponent) - 1) if isinstance(exponent, int) else Decimal(0)
+def _exponent(value: Decimal) -> int:
+    """Return the power of ten of a finite number's last digit."""
+    return int(value.as_tuple().exponent)
 
 
 def _is_constant(listing: Listing, unit: str) -> bool:
     values = listing.column(unit)
-    return len(values) > 1 and len(set(map(float, values))) == 1
+    return len(values) > 1 and len({str(float(value) + 0.0) for value in values}) == 1
 
 
 def _plane(listing: Listing) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from reporter.measure.record import Value
@@ -18,18 +19,51 @@ METHOD = "computed here: the network as a torch module in float64"
 
 @dataclass(frozen=True)
 class Reference:
-    """The reference outputs for one set of inputs, or why there are none."""
+    """The outputs that results are compared with, and what they are.
+
+    `computed` is false where there are none, or where the CPU's values stand in for them.
+    """
 
     outputs: dict[str, Any]
-    unavailable: str = ""
+    note: str = METHOD
+    computed: bool = True
 
 
-def compute(model: Path, inputs: Mapping[str, Any]) -> Reference:
-    """Return the reference outputs for arrays of inputs; float64 where they are arrays."""
-    try:
-        return Reference(migrate.to_torch(model).double().predict(dict(inputs)))
-    except (migrate.UnsupportedError, migrate.InputError) as error:
-        return Reference({}, unavailable=f"not available: {error}")
+class Referee:
+    """Computes the references for one model; `custom` are builders as on the command line."""
+
+    def __init__(self, model: Path, custom: Sequence[str] = ()) -> None:
+        self.model, self.custom = model, custom
+        self.network = migrate.read(model)
+
+    def compute(self, inputs: Mapping[str, Any]) -> Reference:
+        """Return the outputs for arrays of inputs, or the reason why there are none."""
+        if not inputs:
+            return unavailable("not comparable: the results carry no inputs")
+        try:
+            return Reference(self._net.predict(dict(inputs), exact=True))
+        except migrate.UnsupportedError as error:
+            return unavailable(f"not available: {self._missing() or error}")
+        except migrate.AnereportError as error:
+            return unavailable(f"not available: {error}")
+
+    @functools.cached_property
+    def _net(self) -> Any:
+        builders = migrate.load_custom(self.custom, self.network)
+        return migrate.to_torch(self.network, builders).double()
+
+    def _missing(self) -> str:
+        """Name the custom layers, if it is they that cannot be computed."""
+        names = [layer.name for layer in migrate.custom_layers(self.network)]
+        if not names or self.custom:
+            return ""
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return f"custom layer {names[0]}{more} (--custom gives a builder)"
+
+
+def unavailable(note: str) -> Reference:
+    """Return a reference of nothing, for a reason."""
+    return Reference({}, note, computed=False)
 
 
 def arrays(values: Mapping[str, Value]) -> dict[str, Any]:

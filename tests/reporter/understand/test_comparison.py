@@ -1,0 +1,267 @@
+"""Records laid beside their reference: what is said of each unit, and what is never invented."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reporter.measure.identity import ModelIdentity, identify
+from reporter.measure.listing import Line, Listing
+from reporter.measure.record import Device, Failure, Record, Run
+from reporter.measure.simulate import values
+from reporter.understand import divergence
+from reporter.understand.comparison import from_listing, from_record, from_reference
+from reporter.understand.reference import METHOD, Referee
+
+IDENTITY = ModelIdentity(
+    name="m.mlmodel", kind="neuralNetwork", spec_version=4, size=3,
+    sha256="a" * 64, sha256_without_metadata="b" * 64,
+)  # fmt: skip
+X = np.arange(24, dtype=np.float32).reshape(1, 3, 4, 2) / 8
+
+
+def record_of(runs, *, inputs=None, evidence="measured", device=None):
+    inputs = {"seed-0": {"in0": X}} if inputs is None else inputs
+    return Record(
+        evidence=evidence, model=IDENTITY, device=device or Device(label="desk"), runs=runs,
+        inputs={name: values(given) for name, given in inputs.items()},
+    )  # fmt: skip
+
+
+def run(unit, name="seed-0", repeat=0, **outputs):
+    return Run(unit=unit, input=name, repeat=repeat, outputs=values(outputs))
+
+
+@pytest.fixture
+def model(one_layer, tmp_path):
+    """The output is twice the input."""
+
+    def fill(p):
+        p.linear.alpha = 2
+
+    path = tmp_path / "m.mlmodel"
+    path.write_bytes(one_layer("activation", [X.shape], fill=fill).SerializeToString())
+    return path
+
+
+def test_all_units(model):
+    wrong = 2 * X
+    wrong[0, 1, 2, 1] = -50
+    runs = [run("ane", out0=wrong), run("cpu", out0=2 * X), run("gpu", out0=np.float16(2 * X))]
+    (found,) = from_record(record_of(runs), Referee(model), "r.json", 0.01)
+    assert (found.output, found.shape, found.source) == ("out0", X.shape, "r.json")
+    assert (found.device, found.evidence, found.input) == ("desk", "measured", "seed-0")
+    assert found.reference == METHOD
+    assert [(r.unit, r.status) for r in found.units] == [
+        ("cpu", "measured"), ("gpu", "measured"), ("ane", "measured"),
+    ]  # fmt: skip
+    assert found.measured
+    assert not found.simulated
+    assert found.result("cpu").metrics.max_abs == 0
+    ane = found.result("ane").metrics
+    assert (ane.beyond, ane.max_abs_index) == (1, 13)
+    assert ane == divergence.compare(wrong, 2.0 * X, 0.01)
+    assert found.table.columns == ("Reference", "CPU", "GPU", "ANE")
+    (row,) = [row for row in found.table.rows if row and row.index == 13]
+    assert row.position == (0, 1, 2, 1)
+    assert [float(v) for v in row.values] == [3.25, 3.25, 3.25, -50]
+
+
+def test_the_tolerance(model):
+    runs = [run("cpu", out0=2 * X + np.float32(0.125))]
+    for tolerance, beyond in [(0.01, 24), (0.1, 5), (0.2, 0)]:
+        (found,) = from_record(record_of(runs), Referee(model), "r", tolerance)
+        reference = 2.0 * X.ravel()
+        assert beyond == sum(0.125 / np.maximum(reference, 1) > tolerance)
+        assert found.result("cpu").metrics.beyond == beyond
+
+
+def test_what_was_not_measured_stays_empty(model):
+    (found,) = from_record(record_of([run("gpu", out0=2 * X)]), Referee(model), "r", 0.01)
+    statuses = {r.unit: (r.status, r.metrics is None) for r in found.units}
+    assert statuses == {
+        "cpu": ("not measured", True),
+        "gpu": ("measured", False),
+        "ane": ("not measured", True),
+    }
+    assert all(row.values[1] == row.values[3] == "" for row in found.table.rows if row)
+    assert all(row.values[0] == row.values[2] != "" for row in found.table.rows if row)
+
+
+def test_failures_and_missing_outputs(model):
+    runs = [
+        Run(unit="ane", input="seed-0", failure=Failure(stage="load", message="no space")),
+        run("gpu", other=2 * X),
+        run("cpu", out0=(2 * X)[..., :1]),
+    ]
+    found, other = from_record(record_of(runs), Referee(model), "r", 0.01)
+    assert found.result("ane").status == "failed in load: no space"
+    assert found.result("gpu").status == "gave no such output"
+    assert found.result("cpu").status == "measured, of another shape: 1x3x4x1"
+    assert not found.measured
+    assert all(row.values[1:] == ("", "", "") for row in found.table.rows if row)
+    assert (other.output, other.result("gpu").status) == ("other", "measured")
+    assert other.result("gpu").metrics is None  # the reference has no such output
+
+
+def test_a_shape_that_differs_by_ones_is_the_same(model):
+    runs = [run("ane", out0=(2 * X)[0]), run("gpu", out0=(2 * X)[None])]
+    (found,) = from_record(record_of(runs), Referee(model), "r", 0.01)
+    assert found.result("ane").metrics.max_abs == found.result("gpu").metrics.max_abs == 0
+    assert found.shape == X.shape
+
+
+def test_several_inputs_and_repeats(model):
+    inputs = {"a": {"in0": X}, "b": {"in0": X + 1}}
+    runs = [run("ane", "a", out0=2 * X), run("ane", "b", out0=2 * X),
+            run("ane", "a", repeat=1, out0=9 * X)]  # fmt: skip
+    a, b = from_record(record_of(runs, inputs=inputs), Referee(model), "r", 0.01)
+    assert (a.input, b.input) == ("a", "b")
+    assert a.result("ane").metrics.max_abs == 0
+    assert b.result("ane").metrics.max_abs == 2
+
+
+def test_simulated_results_say_so(model):
+    runs = [run("ane", out0=2 * X), run("cpu", out0=X[..., :1])]
+    (found,) = from_record(record_of(runs, evidence="simulated"), Referee(model), "r", 0.01)
+    assert found.simulated
+    assert found.evidence == found.result("ane").status == "simulated"
+    assert found.result("cpu").status.startswith("simulated, of another shape")
+
+
+def test_without_a_model_the_cpu_stands_in_and_that_is_said():
+    runs = [run("cpu", y=X), run("ane", y=X + 1)]
+    (found,) = from_record(record_of(runs), None, "r", 0.01)
+    text = "not available: no model was given; the units are compared with the CPU's values"
+    assert (found.reference, found.against) == (text, "the CPU's values")
+    assert found.result("ane").metrics.max_abs == 1
+    assert (found.result("cpu").status, found.result("cpu").metrics) == ("measured", None)
+    assert all(row.values[0] == "" for row in found.table.rows if row)
+
+
+def test_a_custom_layer_without_its_builder_leaves_the_units_to_each_other(one_layer, tmp_path):
+    def fill(p):
+        p.className = "mine"
+
+    path = tmp_path / "c.mlmodel"
+    path.write_bytes(one_layer("custom", [X.shape], fill=fill).SerializeToString())
+    runs = [run("cpu", out0=X), run("gpu", out0=X), run("ane", out0=X + 1), run("all", out0=X)]
+    (found,) = from_record(record_of(runs), Referee(path), "r", 0.01)
+    assert found.reference.startswith("not available: custom layer tested (--custom")
+    assert [(r.unit, r.metrics and r.metrics.max_abs) for r in found.units] == [
+        ("cpu", None),
+        ("gpu", 0),
+        ("ane", 1),
+        ("all", 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cpu", [[], [Run(unit="cpu", input="seed-0", failure=Failure(stage="load", message="m"))]]
+)
+def test_without_a_model_and_a_cpu_there_is_no_reference(cpu):
+    (found,) = from_record(record_of([run("ane", y=X), *cpu]), None, "r", 0.01)
+    assert found.reference.startswith("not available")
+    assert found.result("ane").metrics is None
+    assert all(row.values[0] == "" for row in found.table.rows if row)
+
+
+def test_results_without_inputs(model):
+    (found,) = from_record(
+        record_of([run("ane", y=X)], inputs={"seed-0": {}}), Referee(model), "r", 0.01
+    )
+    assert found.reference == "not comparable: the results carry no inputs"
+    assert found.result("ane").metrics is None
+    assert found.result("ane").status == "measured"
+    assert found.shape == X.shape
+
+
+def test_inputs_that_do_not_fit(model):
+    inputs = {"seed-0": {"in0": X[..., :1]}}
+    (found,) = from_record(
+        record_of([run("ane", out0=X)], inputs=inputs), Referee(model), "r", 0.01
+    )
+    assert found.reference.startswith("not available: input 'in0' has shape")
+    assert not found.measured
+
+
+def test_labels_and_probabilities():
+    """Probabilities are compared label by label, in whatever order; labels are not numbers."""
+    runs = [run("cpu", p={"cat": 0.25, "dog": 0.75}, label="dog", n=3),
+            run("ane", p={"dog": 0.5, "cat": 0.5}, label="cat", n=4)]  # fmt: skip
+    (found,) = from_record(record_of(runs), None, "r", 0.01)
+    assert (found.output, found.shape) == ("p", (2,))
+    ane = found.result("ane").metrics
+    assert (ane.max_abs, ane.mean_abs, ane.beyond) == (0.25, 0.25, 2)
+    # cat: 0.5 for 0.25, dog: 0.5 for 0.75
+    assert ane.cosine == pytest.approx(0.5 / np.hypot(0.25, 0.75) / np.hypot(0.5, 0.5))
+
+
+def test_outputs_that_are_empty_or_all_nan():
+    runs = [run("cpu", y=np.zeros((0, 3, 2)), z=X), run("ane", y=np.zeros((0, 3, 2)), z=X * np.nan)]
+    empty, odd = from_record(record_of(runs), None, "r", 0.01)
+    assert (empty.result("ane").metrics.count, empty.table.rows) == (0, ())
+    assert odd.result("ane").metrics.beyond == odd.result("ane").metrics.nan == 24
+
+
+def test_the_table_follows_the_neural_engine():
+    late, early = X.repeat(9, axis=2), X.repeat(9, axis=2)
+    early[0, 0, 0, 0], late[0, 2, 35, 1] = 1e6, 1e6
+    exact = X.repeat(9, axis=2)
+    (found,) = from_record(
+        record_of([run("cpu", y=exact), run("gpu", y=early), run("ane", y=late)]), None, "r", 0.01
+    )
+    assert [row.index for row in found.table.rows if row][-1] == exact.size - 1
+    (found,) = from_record(record_of([run("cpu", y=exact), run("gpu", y=early)]), None, "r", 0.01)
+    assert next(row.index for row in found.table.rows if row) == 0
+
+
+def test_the_reference_alone_invents_nothing(model):
+    (found,) = from_reference(Referee(model), {"in0": X}, "seed-0")
+    assert (found.evidence, found.device, found.reference) == ("computed", "", METHOD)
+    assert {(r.status, r.metrics) for r in found.units} == {("not measured", None)}
+    assert not found.measured
+    rows = [row for row in found.table.rows if row]
+    assert all(row.values[1:] == ("", "", "") for row in rows)
+    assert float(rows[-1].values[0]) == 2 * X.max()
+
+
+def test_no_reference_is_said(model, monkeypatch):
+    monkeypatch.setattr("migrate.registry.layers", dict)
+    (found,) = from_reference(Referee(model), {"in0": X}, "seed-0")
+    assert found.reference.startswith("not available: ")
+    assert found.table.rows == ()
+    assert not found.measured
+
+
+def test_a_listing_has_no_metrics():
+    listing = Listing(("ane", "cpu"), (Line(3, ("0.50", "1.25")),), (1, 2, 3))
+    found = from_listing(listing, "l.txt", "iPhone 13", "y")
+    assert found.reference == "not comparable: the listing carries neither inputs nor weights"
+    assert [(r.unit, r.status, r.metrics) for r in found.units] == [
+        ("cpu", "stated by the user", None),
+        ("gpu", "not measured", None),
+        ("ane", "stated by the user", None),
+    ]
+    assert (found.evidence, found.device) == ("stated by the user", "iPhone 13")
+    assert [row.values for row in found.table.rows if row] == [("", "1.25", "", "0.50")]
+    assert not found.measured
+    assert found.statements
+
+
+def test_a_record_of_the_samples_model(samples):
+    """One device's good record of the true model is called equal or near in every output."""
+    import migrate
+    from reporter.measure.inputs import seeded
+
+    path = samples / "Block.mlmodel"
+    given = seeded(path)
+    y = migrate.to_torch(path).predict(given)["output"]
+    record = Record(
+        evidence="measured", model=identify(path), device=Device(),
+        inputs={"seed-0": values(given)}, runs=[run("cpu", output=y)],
+    )  # fmt: skip
+    (found,) = from_record(record, Referee(path), "r", 0.01)
+    assert found.shape == (1, 1600, 39, 1)
+    assert found.result("cpu").metrics.beyond == 0
+    assert 0 < found.result("cpu").metrics.max_abs < 1e-3
