@@ -37,11 +37,13 @@ class Group(TyperGroup):
 
 def _explain(error: Exception) -> int | None:
     """Print what a user should see of an error and return the exit code; None if it is typer's."""
-    from migrate.errors import AnereportError
+    from migrate import AnereportError
 
     if isinstance(error, AnereportError):
         typer.echo(f"anereport: {' '.join(str(error).split())}", err=True)
         return 1
+    if isinstance(error, BrokenPipeError):  # whoever reads our output has seen enough: click's
+        return None
     if type(error).__module__.split(".")[0] in ("typer", "click"):
         return None
     from reporter.fault import bug_report
@@ -59,8 +61,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Model = Annotated[Path, typer.Argument(help="An .mlmodel file.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is at the output's place.")]
+Custom = Annotated[
+    list[str],
+    typer.Option(help="Builder of a custom layer: [CLASS=]package.module:function. Repeatable."),
+]
 Shape = Annotated[
     str, typer.Option(help="Shape of a listing's output, as in 1,1600,39,1.", show_default=False)
 ]
@@ -111,6 +116,7 @@ def create(
         Path | None, typer.Option(help="Bundle your own repro script instead of ours, unrun.")
     ] = None,
     run_script: Annotated[bool, typer.Option("--run-script", help="Run --script first.")] = False,
+    custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
     """Bundle model, results, divergence table and repro script into a report ready to file.
@@ -132,6 +138,7 @@ def create(
         script=script,
         run_script=run_script,
         force=force,
+        custom=custom,
     )
     target = out or Path(f"{model.stem}-report")
     with _shown() as progress:
@@ -158,23 +165,40 @@ def _the_model(creating: Any) -> Path:
 
 @app.command(rich_help_panel=REPORT)
 def migrate(
-    model: Model,
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="An .mlmodel file; without one, the only model in this folder.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show which layer types are covered, and stop.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="The folder to write [default: MODEL-mlprogram].")
     ] = None,
     precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
     target: Annotated[str, typer.Option(help="iOS15, iOS16, iOS17 or iOS18.")] = "iOS16",
+    custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
     """Re-express the NeuralNetwork in PyTorch and convert it to the ML Program format.
 
     Example: anereport migrate Block.mlmodel
     """
+    if layers:
+        from migrate import layer_table
+
+        typer.echo(layer_table())
+        return
+    from reporter.write import create as creating
     from reporter.write import migration
 
+    model = model or _the_model(creating)
     folder = out or Path(f"{model.stem}-mlprogram")
     with _shown() as progress:
-        done = migration.write(model, folder, precision, target, force, progress)
+        done = migration.write(model, folder, precision, target, force, progress, custom)
     for finding in done.findings:
         typer.echo(f"finding: {finding}")
     typer.echo(f"wrote {folder}/{done.package.name}, migration.md and migration.json beside it")
@@ -190,6 +214,7 @@ def explain(
     tolerance: Annotated[
         float, typer.Option(help="Bound of |a - reference| / max(|reference|, 1).")
     ] = 0.01,
+    custom: Custom = [],  # noqa: B006
 ) -> None:
     """Say what results show, and no more.
 
@@ -198,14 +223,19 @@ def explain(
     from reporter.measure.results import parse_shape
     from reporter.understand.explain import explain as said
 
-    for line in said(results, model, parse_shape(shape) if shape else None, tolerance):
+    for line in said(results, model, parse_shape(shape) if shape else None, tolerance, custom):
         typer.echo(line)
 
 
 @app.command(rich_help_panel=MEASURE)
 def run(
-    model: Model,
-    out: Annotated[Path, typer.Option(help="The record to write.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(help="An .mlmodel file, or a folder of them.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The record; of a folder, a folder of records.", show_default=False),
+    ],
     simulate: Annotated[
         str,
         typer.Option(
@@ -216,26 +246,21 @@ def run(
     inputs: Annotated[
         Path | None, typer.Option(help="An .npz with an array per input [default: seeded].")
     ] = None,
+    custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
     """Predict on every compute unit of this Mac and write the record.
 
     Example: anereport run Block.mlmodel --out record.json
     """
-    from reporter.measure import arrays, coreml, record
-    from reporter.measure import simulate as simulating
-    from reporter.write.bundle import check_free, write_file
+    from reporter.write import run as running
 
-    check_free(out, force)
-    given = arrays.load_inputs(inputs) if inputs else None
+    options = running.Options(simulate, inputs, custom, force)
     with _shown() as progress:
-        progress.step("running the simulator" if simulate else "measuring on this Mac")
-        if simulate:
-            found = simulating.simulate(model, simulate, given)
-        else:
-            found = coreml.measure(model, given)
-    write_file(out, record.dumps(found), force)
-    typer.echo(f"wrote {out} ({found.evidence}: {', '.join(r.unit for r in found.runs)})")
+        for record in running.run(model, out, options, progress):
+            units = ", ".join(dict.fromkeys(r.unit for r in record.runs))
+            typer.echo(f"{record.model.name}: {record.evidence} on {units}")
+    typer.echo(f"wrote {out}")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def bug_report(error: BaseException, arguments: Sequence[str]) -> str:
     """Return what to file about anereport: versions, command and traceback, folders removed."""
     from reporter.write.redact import redact
 
-    trace = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(error)).replace("```", "'''")
     return redact(
         "anereport failed, by a fault of its own. Please report it with this text:\n\n"
         f"### anereport {version('anereport')}, Python {platform.python_version()}, "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from migrate import AnereportError
 from reporter.measure.listing import decode
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ class Table:
     columns: tuple[str, ...]
     axes: tuple[str, ...]
     rows: tuple[Row | None, ...]
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise AnereportError unless the tolerance is a positive number."""
+    if not 0 < tolerance < math.inf:
+        raise AnereportError(f"a tolerance is a positive number, not {tolerance}")
 
 
 def compare(found: NDArray[Any], reference: NDArray[Any], tolerance: float = TOLERANCE) -> Metrics:

@@ -10,6 +10,7 @@ from reporter.measure.identity import identify
 from reporter.measure.listing import decode
 from reporter.measure.record import Record
 from reporter.understand import comparison, listing
+from reporter.understand.divergence import check_tolerance
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import Referee
 
@@ -28,6 +29,7 @@ def explain(
     custom: Sequence[str] = (),
 ) -> list[str]:
     """Return the sentences for a record, an archive or a listing."""
+    check_tolerance(tolerance)
     found = results.load(path, identify(model) if model else None, shape)
     if not isinstance(found, Record):
         return listing.statements(found)

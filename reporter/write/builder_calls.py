@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import text_format
 
-from migrate import weight_count
-from migrate.coreml import coremltools, proto
+from migrate import coremltools, proto, weight_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +28,10 @@ def line(layer: Any) -> str:
     """Return the statement that adds `layer` to the builder `b`."""
     call = CALLS.get(layer.WhichOneof("layer"))
     if call is not None:
-        text = call(layer)
+        try:
+            text = call(layer)
+        except (IndexError, ValueError):  # a broken layer: too few blobs, too many numbers
+            return as_text(layer)
         if _rebuilds(text, layer):
             return text
     return as_text(layer)
@@ -117,6 +119,8 @@ def _call(method: str, *values: Any, **named: Any) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_value, value))}]"
     return literal(value) if isinstance(value, str) else ascii(value).replace(", ", ",")
 
 
@@ -200,7 +204,8 @@ def _activation(layer: Any) -> str:
         return as_text(layer)
     fields = getattr(p, kind)
     params = [getattr(fields, f.name) for f in fields.DESCRIPTOR.fields]
-    more = {"params": params} if params else {}
+    alone = kind in ("ELU", "thresholdedReLU")  # the builder takes theirs as a number
+    more = {"params": params[0] if alone else params} if params else {}
     return _call("add_activation", layer.name, names[kind], **_ends(layer), **more)
 
 
@@ -211,7 +216,8 @@ def _pooling(layer: Any) -> str:
     more = _padding(p)[1]
     if border == "includeLastPixel":
         amounts = p.includeLastPixel.paddingAmounts or (0, 0)
-        more = {"padding_top": int(amounts[0]), "padding_left": int(amounts[1])}
+        edges = {"padding_top": 0, "padding_bottom": 0, "padding_left": 1, "padding_right": 1}
+        more = {name: int(amounts[axis]) for name, axis in edges.items()}
     border = {"includeLastPixel": "INCLUDE_LAST_PIXEL"}.get(border, border.upper())
     return _call(
         "add_pooling",

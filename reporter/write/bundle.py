@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,43 +29,57 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
     An existing `path` is refused unless `force` is set, and then replaced at the end.
     """
     check_free(path, force)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _parents(path):
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        _replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.chmod(0o755)
+            yield temporary
+            _replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_file(path: Path, text: str, force: bool) -> None:
     """Write a file whole, by way of a temporary one beside it."""
     check_free(path, force)
+    with _parents(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """Make the folders above `path`; on failure remove those made, an OSError as a sentence."""
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except BaseException as error:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise
 
 
 def check_free(path: Path, force: bool) -> None:
     """Raise OutputError if `path` exists and may not be replaced; to be asked before long work."""
-    if path.exists() and not force:
+    try:
+        exists = path.exists()
+    except OSError as error:  # a name too long for the file system
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    if exists and not force:
         raise OutputError(f"{path} exists already: choose another with --out, or give --force")
+    if exists and Path.cwd().is_relative_to(path.resolve()):
+        raise OutputError(f"{path} holds the current folder: choose another with --out")
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -75,10 +89,10 @@ def _replace(temporary: Path, path: Path) -> None:
         if path.exists():
             path.rename(old)
         temporary.rename(path)
-    except OSError as error:
+    except OSError:
         if old.exists() and not path.exists():
             old.rename(path)
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        raise
     if old.is_dir():
         shutil.rmtree(old, ignore_errors=True)
     else:

@@ -13,7 +13,8 @@ from reporter.measure import coreml, inputs, results
 from reporter.measure.record import Record, RecordError, dumps
 from reporter.progress import Progress, Silent
 from reporter.understand import comparison
-from reporter.understand.divergence import TOLERANCE
+from reporter.understand.divergence import TOLERANCE, check_tolerance
+from reporter.understand.reference import Referee
 from reporter.write import report as reports
 from reporter.write import repro as repros
 from reporter.write.bundle import check_free, new_folder, zip_folder
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from reporter.write.report import ModelFacts, Report
     from reporter.write.repro import Repro
 
+MODELS = (".mlmodel", ".mlpackage")
 ZIPPED = (markdown, html, json_)
 POSTED = (forum, feedback)
 FOR_FEEDBACK = ("report.md", "report.html", "report.json", "repro.py", "records")
@@ -44,23 +46,25 @@ class Options:
     script: Path | None = None
     run_script: bool = False
     force: bool = False
+    custom: Sequence[str] = ()
 
 
 def create(model: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
     """Write the report's folder and return the Report; nothing is left behind on failure."""
     progress = progress or Silent()
     check_free(out, options.force)
-    if options.tolerance <= 0 or not math.isfinite(options.tolerance):
-        raise AnereportError(f"a tolerance is a positive number, not {options.tolerance}")
+    check_tolerance(options.tolerance)
+    if options.run_script and options.script is None:
+        raise AnereportError("--run-script runs the script that --script names: name one")
     progress.step("reading the model")
-    facts = reports.model_facts(model)
+    facts = reports.model_facts(model, options.custom)
     progress.step("reading the results")
     found = [(p, results.load(p, facts.identity, options.shape)) for p in options.records]
     if not found and coreml.available():
         progress.step("measuring on this Mac")
         found = [(Path("measured here"), coreml.measure(model))]
     progress.step("computing the reference")
-    comparisons = _comparisons(model, facts, found, options.tolerance)
+    comparisons = _comparisons(Referee(model, options.custom), facts, found, options.tolerance)
     progress.step("running the repro script in a clean process")
     repro = _repro(model, options)
     report = reports.compose(facts, comparisons, options.devices, repro, options.tolerance)
@@ -71,16 +75,21 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
 
 
 def _comparisons(
-    model: Path, facts: ModelFacts, found: list[tuple[Path, Record | Listing]], tolerance: float
+    referee: Referee,
+    facts: ModelFacts,
+    found: list[tuple[Path, Record | Listing]],
+    tolerance: float,
 ) -> list[Comparison]:
     comparisons = []
     for path, result in found:
         if isinstance(result, Record):
-            comparisons += comparison.from_record(result, model, path.name, tolerance)
+            comparisons += comparison.from_record(result, referee, path.name, tolerance)
         else:
             output = _listed_output(facts, result, path)
             comparisons.append(comparison.from_listing(result, path.name, "", output))
-    return comparisons or comparison.from_reference(model, inputs.seeded(model), "seed-0")
+    if comparisons:
+        return comparisons
+    return comparison.from_reference(referee, inputs.seeded(referee.model), "seed-0")
 
 
 def _listed_output(facts: ModelFacts, listed: Listing, path: Path) -> str:
@@ -101,7 +110,7 @@ def _listed_output(facts: ModelFacts, listed: Listing, path: Path) -> str:
 def _repro(model: Path, options: Options) -> Repro:
     if options.script is not None:
         return repros.from_user(options.script, options.run_script)
-    script, building = repros.generate(model)
+    script, building = map(redact, repros.generate(model))  # what is run is what is bundled
     return replace(repros.execute(script, model), building=building)
 
 
@@ -109,29 +118,36 @@ def _write(
     folder: Path, report: Report, model: Path, found: list[tuple[Path, Record | Listing]]
 ) -> None:
     _copy(model, folder / model.name)
-    (folder / "repro.py").write_text(redact(report.repro.script), encoding="utf-8")
+    _say(folder / "repro.py", report.repro.script)
     if found:
         (folder / "records").mkdir()
     for number, (path, result) in enumerate(found, 1):
         _keep(result, path, folder / "records", number)
     for venue in ZIPPED:
-        (folder / venue.FILE).write_text(redact(venue.text(report)), encoding="utf-8")
+        _say(folder / venue.FILE, venue.text(report))
     members = [name for name in (*FOR_FEEDBACK, model.name) if (folder / name).exists()]
     archive = folder / f"{model.stem}-report.zip"
     zip_folder(folder, members, archive)
     report = replace(report, attachments=((archive.name, archive.stat().st_size),))
     for venue in POSTED:
-        (folder / venue.FILE).write_text(redact(venue.text(report)), encoding="utf-8")
+        _say(folder / venue.FILE, venue.text(report))
+
+
+def _say(file: Path, text: str) -> None:
+    """Write a text, redacted; bytes of the command line that are no UTF-8 stay visible."""
+    file.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
 
 
 def _keep(result: Record | Listing, path: Path, folder: Path, number: int) -> None:
     target = folder / path.name
     if target.exists():
         target = folder / f"{number}-{path.name}"
-    if path.exists():
+    if path.suffix == ".npz":
         shutil.copyfile(path, target)
+    elif path.exists():
+        _say(target, path.read_text(encoding="utf-8", errors="surrogateescape"))
     elif isinstance(result, Record):
-        (folder / "measured.json").write_text(dumps(result), encoding="utf-8")
+        _say(folder / "measured.json", dumps(result))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -154,7 +170,7 @@ def choose_model(folder: Path) -> Path:
 
 def models_in(folder: Path) -> list[Path]:
     """Return the models of a folder, by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix in (".mlmodel", ".mlpackage"))
+    return sorted(p for p in folder.iterdir() if p.suffix in MODELS)
 
 
 def records_beside(model: Path) -> list[Path]:

@@ -13,11 +13,15 @@ from reporter.progress import Progress, Silent
 from reporter.write.bundle import check_free, new_folder
 from reporter.write.redact import redact
 from reporter.write.rendering import render
+from reporter.write.report import stand_in_findings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reporter.measure.identity import ModelIdentity
 
 SCHEMA = "anereport.migration/1"
+ABSENT = "not there"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def write(
     target: str = "iOS16",
     force: bool = False,
     progress: Progress | None = None,
+    custom: Sequence[str] = (),
 ) -> Migration:
     """Convert `model` and write the package, migration.json and migration.md to `out`."""
     progress = progress or Silent()
@@ -64,23 +69,25 @@ def write(
     progress.step("reading the model")
     spec = migrate.load_spec(model)
     network = migrate.read(model)
-    net = migrate.to_torch(network)
+    builders = migrate.load_custom(custom, network)
+    net = migrate.to_torch(network, builders)
     progress.step("computing the outputs' shapes")
     mismatches = migrate.mismatches(net, migrate.output_shapes(net))
     progress.step("converting to an ML Program")
-    program = migrate.to_mlprogram(spec, precision, target)
+    program = migrate.to_mlprogram(spec, precision, target, builders)
     progress.step("writing")
     with new_folder(out, force) as folder:
         package = folder / f"{model.stem}.mlpackage"
         program.save(str(package))
+        changes = _changes(spec, program.get_spec())
         migration = Migration(
             source=identify(model),
             package=identify(package),
             precision=precision,
             target=target,
             layers=len(network.all_layers()),
-            features=_changes(spec, program.get_spec()),
-            findings=_findings(network, mismatches),
+            features=changes,
+            findings=(*_findings(network, mismatches), *_lost(changes)),
         )
         text = json.dumps(_plain(migration), indent=1, ensure_ascii=False) + "\n"
         (folder / "migration.json").write_text(redact(text), encoding="utf-8")
@@ -91,6 +98,7 @@ def write(
 
 def _findings(network: Any, mismatches: list[Any]) -> tuple[str, ...]:
     found = [f"{m}; the ML Program carries the computed shape" for m in mismatches]
+    found += stand_in_findings(network)
     for blob, names in network.overwritten().items():
         writers = " and ".join(f"'{name}'" for name in names)
         found.append(f"blob '{blob}' is written by {writers}; the later one wins")
@@ -110,15 +118,34 @@ def _findings(network: Any, mismatches: list[Any]) -> tuple[str, ...]:
 def _changes(before: Any, after: Any) -> tuple[FeatureChange, ...]:
     changes = []
     for role in ("input", "output"):
-        pairs = zip(
-            getattr(before.description, role), getattr(after.description, role), strict=False
-        )
-        changes += [FeatureChange(role, _words(a), _words(b), a.name, b.name) for a, b in pairs]
+        olds = list(getattr(before.description, role))
+        news = {feature.name: feature for feature in getattr(after.description, role)}
+        kept = {feature.name: news.pop(feature.name, None) for feature in olds}
+        renamed = iter(news.values())  # in order: a feature that lost its name took one of these
+        for old in olds:
+            new = kept[old.name] or next(renamed, None)
+            name = new.name if new else old.name
+            changes.append(FeatureChange(role, _words(old), _words(new), old.name, name))
+        changes += [FeatureChange(role, ABSENT, _words(f), f.name, f.name) for f in renamed]
     return tuple(changes)
+
+
+def _lost(changes: tuple[FeatureChange, ...]) -> list[str]:
+    """Return a sentence for each feature that the ML Program lacks, or gives without labels."""
+    found = []
+    for c in changes:
+        feature = f"{c.role} '{c.name_before}'"
+        if c.after == ABSENT:
+            found.append(f"{feature} ({c.before}) is not carried over to the ML Program")
+        elif c.before == "dictionary" != c.after:
+            found.append(f"{feature} is a dictionary; the ML Program gives {c.after} unlabelled")
+    return found
 
 
 def _words(feature: Any) -> str:
     """Return a feature's kind, shape and type in a few words."""
+    if feature is None:
+        return ABSENT
     kind = feature.type.WhichOneof("Type").removesuffix("Type")
     if kind == "multiArray":
         array = feature.type.multiArrayType

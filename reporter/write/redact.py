@@ -12,5 +12,5 @@ def redact(text: str) -> str:
     """Return the text without the home and the current folder, and without users' homes."""
     for folder, name in ((Path.cwd(), "."), (Path.home(), "~")):
         if len(folder.parts) > 1:
-            text = re.sub(rf"{re.escape(str(folder))}(?![\w.-])", name, text)
+            text = re.sub(rf"(?<![\w.-]){re.escape(str(folder))}(?![\w-]|\.[\w-])", name, text)
     return HOME_FOLDERS.sub("~", text)

@@ -10,6 +10,7 @@ import functools
 import html
 import math
 import re
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 LONGEST = 200  # characters of a name that are shown
+LONGEST_SENTENCE = 600  # of a sentence that holds names
 
 
 def render(template: str, **values: Any) -> str:
@@ -34,8 +36,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (text, cell, plain, plain_long, docstring, number, decibel, shape, size)
-    environment.filters.update({function.__name__: function for function in filters})
+    ours = (text, cell, plain, plain_long, block, docstring, number, decibel, shape, size)
+    environment.filters.update({f.__name__: f for f in (*ours, shlex.quote)})
     return environment
 
 
@@ -47,7 +49,7 @@ def _templates() -> Path:
 def text(value: object) -> str:
     """Return any string as one line of Markdown text that means itself."""
     shown = html.escape(_printable(str(value)), quote=False)
-    return re.sub(r"([\\`*_\[\]~#|])", r"\\\1", shown)
+    return re.sub(r"([\\`*_\[\]#|])", r"\\\1", shown).replace("~", "&#126;")
 
 
 def cell(value: object) -> str:
@@ -57,12 +59,18 @@ def cell(value: object) -> str:
 
 def plain(value: object) -> str:
     """Return any string as one line of printable ASCII, for a forum or a form."""
-    return _ascii(_one_line(str(value)))
+    return _cut(_ascii(_printable(str(value))), LONGEST)
 
 
 def plain_long(value: object) -> str:
     """Return a sentence of our own, which may hold names, as one line of printable ASCII."""
-    return _ascii(_printable(str(value)))
+    return _cut(_ascii(_printable(str(value))), LONGEST_SENTENCE)
+
+
+def block(value: object) -> str:
+    """Return any text for a code fence: its printable lines, which cannot end the fence."""
+    lines = str(value).strip().splitlines()
+    return "\n".join(map(_printable, lines)).replace("`", "'")
 
 
 def docstring(value: object) -> str:
@@ -79,8 +87,11 @@ def _printable(value: str) -> str:
 
 
 def _one_line(value: str) -> str:
-    cleaned = _printable(value)
-    return cleaned if len(cleaned) <= LONGEST else cleaned[: LONGEST - 3] + "..."
+    return _cut(_printable(value), LONGEST)
+
+
+def _cut(value: str, longest: int) -> str:
+    return value if len(value) <= longest else value[: longest - 3] + "..."
 
 
 def number(value: float) -> str:

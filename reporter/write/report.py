@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import migrate
 from reporter.measure.identity import ModelIdentity, identify
+from reporter.measure.record import Device
 from reporter.understand.comparison import NOT_MEASURED, Comparison
 
 if TYPE_CHECKING:
     from reporter.write.repro import Repro
 
 SCHEMA = "anereport.report/1"
+UNKNOWN = str(Device())
+REFERENCE = "the reference"  # what Comparison.against says of a computed one
+WORDS = {"cpu": "CPU", "gpu": "GPU", "ane": "Neural Engine"}
 PACKAGES = ("anereport", "coremltools", "numpy", "torch")
 
 
@@ -94,7 +99,7 @@ class Report:
         return max(measured, key=lambda c: _beyond(c, "ane") or 0, default=None)
 
 
-def model_facts(path: Path) -> ModelFacts:
+def model_facts(path: Path, custom: Sequence[str] = ()) -> ModelFacts:
     """Return the model's facts; its blobs' shapes by running it once at its default shapes."""
     network = migrate.read(path)
     blobs: dict[str, tuple[int, ...]] = {}
@@ -102,7 +107,7 @@ def model_facts(path: Path) -> ModelFacts:
     findings: tuple[str, ...] = ()
     unavailable = ""
     try:
-        net = migrate.to_torch(network)
+        net = migrate.to_torch(network, migrate.load_custom(custom, network))
 
         def note(blob: str, value: Any) -> Any:
             blobs[blob] = tuple(value.shape)
@@ -110,7 +115,7 @@ def model_facts(path: Path) -> ModelFacts:
 
         with net.watching(note):
             computed = migrate.output_shapes(net)
-        findings = tuple(map(str, migrate.mismatches(net, computed)))
+        findings = (*stand_in_findings(network), *map(str, migrate.mismatches(net, computed)))
     except migrate.AnereportError as error:
         unavailable = str(error)
     return ModelFacts(
@@ -123,6 +128,15 @@ def model_facts(path: Path) -> ModelFacts:
         findings=findings,
         unavailable=unavailable,
     )
+
+
+def stand_in_findings(network: Any) -> list[str]:
+    """Return a sentence for each output that no layer writes."""
+    return [
+        f"output '{name}' is written by no layer; '{blob}', the one blob that nothing reads, "
+        "is taken for it"
+        for name, blob in migrate.stand_ins(network).items()
+    ]
 
 
 def _first(blobs: Mapping[str, tuple[int, ...]], names: Sequence[str]) -> tuple[int, ...] | None:
@@ -182,19 +196,37 @@ def _title(facts: ModelFacts, comparisons: Sequence[Comparison]) -> str:
     name = facts.identity.name
     prefix = "SIMULATED: " if any(c.simulated for c in comparisons) else ""
     measured = [c for c in comparisons if _beyond(c, "ane") is not None]
-    if any(_beyond(c, "ane") for c in measured):
+    wrong = [c for c in measured if _beyond(c, "ane")]
+    if any(c.against == REFERENCE and not _beyond(c, "cpu") for c in wrong):
         return f"{prefix}Core ML: {name} gives wrong numbers on the Neural Engine"
+    if wrong:
+        return f"{prefix}Core ML: {name} on the Neural Engine differs from {wrong[0].against}"
     if measured:
-        return f"{prefix}Core ML: {name} on the Neural Engine agrees with the reference"
-    if any(c.statements for c in comparisons):
-        return f"{prefix}Core ML: {name}, different numbers on CPU, GPU and Neural Engine"
-    return f"{prefix}Core ML: {name}, numbers per compute unit (no device results yet)"
+        return f"{prefix}Core ML: {name} on the Neural Engine agrees with {measured[0].against}"
+    listed = [c for c in comparisons if c.statements]
+    if listed:
+        return f"{prefix}Core ML: {name}, {_listed(listed[0])}"
+    none = "" if any(map(_tried, comparisons)) else " (no device results yet)"
+    return f"{prefix}Core ML: {name}, numbers per compute unit{none}"
+
+
+def _listed(comparison: Comparison) -> str:
+    """Return "different numbers on CPU and GPU", or without "different" where rows agree."""
+    units = [WORDS[r.unit] for r in comparison.units if r.status != NOT_MEASURED]
+    rows = [row for row in comparison.table.rows if row is not None]
+    differ = any(len({float(value) for value in row.values if value}) > 1 for row in rows)
+    names = " and ".join(filter(None, [", ".join(units[:-1]), units[-1]])) if units else "no unit"
+    return f"{'different numbers' if differ else 'numbers'} on {names}"
+
+
+def _tried(comparison: Comparison) -> bool:
+    return any(r.status != NOT_MEASURED for r in comparison.units)
 
 
 def _summary(comparisons: Sequence[Comparison], tolerance: float) -> str:
-    measured = [c for c in comparisons if _beyond(c, "ane") is not None]
+    measured = [c for c in comparisons if c.measured]
     if measured:
-        worst = max(measured, key=lambda c: _beyond(c, "ane") or 0)
+        worst = max(measured, key=_divergence)
         counts = [
             f"{r.metrics.beyond:,} on {r.unit.upper()}"
             for r in worst.units
@@ -203,28 +235,40 @@ def _summary(comparisons: Sequence[Comparison], tolerance: float) -> str:
         total = next(r.metrics.count for r in worst.units if r.metrics is not None)
         how = "SIMULATED: " if worst.simulated else ""
         return (
-            f"{how}of {total:,} values of output '{worst.output}', these differ from the reference "
-            f"by more than {tolerance:g} x max(|reference|, 1): {', '.join(counts)}."
+            f"{how}of {total:,} values of output '{worst.output}', these differ from "
+            f"{worst.against} by more than {tolerance:g} x max(|reference|, 1): "
+            f"{', '.join(counts)}."
         )
     listed = [c for c in comparisons if c.statements]
     if listed:
         return " ".join(listed[0].statements)
+    for tried in filter(_tried, comparisons):
+        how = "SIMULATED: " if tried.simulated else ""
+        states = ", ".join(f"{r.unit.upper()} {r.status}" for r in tried.units)
+        return f"{how}nothing could be compared with the reference ({tried.reference}): {states}."
     return "No compute unit has been measured yet: the tables hold the computed reference alone."
 
 
+def _divergence(comparison: Comparison) -> tuple[int, int]:
+    """Return by what comparisons are ordered: the Neural Engine's values first, then anyone's."""
+    counts = [r.metrics.beyond for r in comparison.units if r.metrics is not None]
+    return _beyond(comparison, "ane") or 0, max(counts, default=0)
+
+
 def _devices(comparisons: Sequence[Comparison], stated: Sequence[str]) -> tuple[DeviceFact, ...]:
-    found = [DeviceFact(c.device, c.evidence) for c in comparisons if c.device]
+    anonymous = ("", UNKNOWN) if stated else ("",)
+    found = [DeviceFact(c.device, c.evidence) for c in comparisons if c.device not in anonymous]
     found += [DeviceFact(text, "stated by the user") for text in stated]
     return tuple(dict.fromkeys(found))
 
 
 def _missing(facts: ModelFacts, comparisons: Sequence[Comparison]) -> tuple[Missing, ...]:
-    name = facts.identity.name
+    name = shlex.quote(facts.identity.name)
     measured = {
         r.unit for c in comparisons for r in c.units if r.status != NOT_MEASURED and not c.simulated
     }
     missing = []
-    for unit, words in (("cpu", "CPU"), ("gpu", "GPU"), ("ane", "Neural Engine")):
+    for unit, words in WORDS.items():
         if unit not in measured:
             missing.append(f"the {words}'s numbers")
     found = [Missing(what, f"anereport run {name} --out record.json") for what in missing]

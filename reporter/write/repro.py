@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SEED = 720810
 SECONDS = 300
-LARGEST = 60_000  # characters of a script that is still readable in a report
 
 
 @dataclass(frozen=True)
@@ -194,8 +193,8 @@ def _run_file(file: Path, folder: Path, environment: Mapping[str, str]) -> tuple
     try:
         done = subprocess.run(
             [sys.executable, str(file)],
-            cwd=folder, env=dict(environment), capture_output=True, text=True,
-            timeout=SECONDS, check=False,
+            cwd=folder, env=dict(environment), capture_output=True,
+            encoding="utf-8", errors="replace", timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return 1, f"over {SECONDS} s"

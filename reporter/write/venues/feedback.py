@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reporter.write.rendering import render
+from reporter.write.rendering import plain, render
 from reporter.write.venues.forum import fixed_width
 
 if TYPE_CHECKING:
@@ -18,11 +18,12 @@ PLATFORMS = ("iOS", "iPadOS", "macOS", "watchOS", "tvOS", "visionOS")
 
 def text(report: Report) -> str:
     """Return the fields as plain text, with a warning where one is over the form's limit."""
+    title = plain(report.title)
     description = render("feedback-description.txt", report=report, fixed=fixed_width)
     warnings = [
         f"{name} has {len(content):,} characters, the form takes {limit:,}: shorten it"
         for name, content, limit in (
-            ("the title", report.title, TITLE_LIMIT),
+            ("the title", title, TITLE_LIMIT),
             ("the description", description, DESCRIPTION_LIMIT),
         )
         if len(content) > limit
@@ -30,6 +31,7 @@ def text(report: Report) -> str:
     return render(
         "feedback.txt",
         report=report,
+        title=title,
         description=description,
         warnings=warnings,
         platform=platform(report),

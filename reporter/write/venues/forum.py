@@ -16,10 +16,12 @@ LIMIT = 7000  # characters, chosen here: the forum's own limit is not documented
 
 def text(report: Report) -> str:
     """Return the post; the script is left out, and that is said, where it would not fit."""
-    post = render("forum.md", report=report, script=report.repro.building, fixed=fixed_width)
-    if len(post) <= LIMIT and report.repro.building:
-        return post
-    return render("forum.md", report=report, script="", fixed=fixed_width)
+    post = ""
+    for script, outputs in ((report.repro.building, 2), ("", 2), ("", 1)):
+        post = render("forum.md", report=report, script=script, outputs=outputs, fixed=fixed_width)
+        if len(post) <= LIMIT:
+            break
+    return post
 
 
 def fixed_width(columns: tuple[str, ...], rows: tuple[Row | None, ...]) -> str:

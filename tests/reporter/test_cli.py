@@ -1,0 +1,628 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from migrate import AnereportError
+from migrate.coreml import coremltools, proto
+from reporter import cli
+from reporter.measure import record as records
+from reporter.measure.simulate import simulate
+from reporter.write import create as creating
+from reporter.write import repro
+
+coremltools()
+from coremltools.models import datatypes  # noqa: E402  after the quiet import
+from coremltools.models.neural_network import NeuralNetworkBuilder  # noqa: E402
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+THREAD = SAMPLES / "thread-720810.txt"
+COMMANDS = ("create", "migrate", "explain", "run")
+LINUX = pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is here")
+
+
+def tiny(path, name="conv", scale=1.0):
+    b = NeuralNetworkBuilder(
+        [("x", datatypes.Array(1, 2, 4, 4))], [("y", datatypes.Array(1, 3, 4, 4))],
+        disable_rank5_shape_mapping=True, use_float_arraytype=True,
+    )  # fmt: skip
+    weights = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3) * np.float32(scale)
+    b.add_convolution(
+        name, 2, 3, 1, 1, 1, 1, "valid", 1, weights, np.float32([3, 4, 5]), True,
+        input_name="x", output_name="y",
+    )  # fmt: skip
+    path.write_bytes(b.spec.SerializeToString(deterministic=True))
+    return path
+
+
+def listing(folder):
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder, the repro script not run, wherever the tests run from."""
+    monkeypatch.chdir(tmp_path)
+    ran = repro.Repro("print(1)\n", "anereport", "executed: not in this test", "", True)
+    monkeypatch.setattr(repro, "execute", lambda script, model: ran)
+    return tmp_path
+
+
+@pytest.fixture
+def model(here):
+    return tiny(here / "Tiny.mlmodel")
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments], **options)
+
+
+def done(*arguments, **options):
+    result = run(*arguments, **options)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(*arguments, words=""):
+    """Run a command that must fail as expected: one sentence, exit 1, nothing changed."""
+    before = listing(Path())
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("anereport: ")
+    assert "Traceback" not in line
+    assert words.lower() in line.lower(), line
+    assert listing(Path()) == before
+    return line
+
+
+# --- what works
+
+
+def test_create_writes_the_folder_and_says_where(model):
+    result = done("create", model)
+    assert (Path("Tiny-report") / "report.md").is_file()
+    assert "wrote Tiny-report/report.md, and Tiny-report/Tiny-report.zip" in result.stdout
+    assert "not measured: the Neural Engine's numbers; to measure: anereport run" in result.stdout
+    assert "repro.py: executed: not in this test" in result.stdout
+    assert result.stderr == ""
+
+
+def test_create_without_an_argument_takes_the_one_model_and_the_records_beside_it(model):
+    Path("mine.json").write_text(records.dumps(simulate(model, "bias-only@conv")))
+    other = tiny(model.parent / "other.tmp", "another")
+    Path("other.json").write_text(records.dumps(simulate(other, "none")))
+    done("create")
+    assert [p.name for p in Path("Tiny-report/records").iterdir()] == ["mine.json"]
+    report = json.loads(Path("Tiny-report/report.json").read_text())
+    assert report["title"].startswith("SIMULATED: ")
+
+
+def test_records_beside_are_left_alone_when_one_is_named(model):
+    Path("beside.json").write_text(records.dumps(simulate(model, "none")))
+    Path("named").mkdir()
+    Path("named/r.json").write_text(records.dumps(simulate(model, "none")))
+    done("create", "--record", "named/r.json")
+    assert [p.name for p in Path("Tiny-report/records").iterdir()] == ["r.json"]
+
+
+def test_a_named_model_takes_no_records_unasked(model):
+    Path("beside.json").write_text(records.dumps(simulate(model, "none")))
+    done("create", "Tiny.mlmodel")
+    assert not Path("Tiny-report/records").exists()
+
+
+def test_create_without_an_argument_says_what_it_found(here):
+    refused("create", words="no model here")
+    tiny(here / "A.mlmodel")
+    tiny(here / "B.mlmodel")
+    refused("create", words="2 models here (A.mlmodel, B.mlmodel)")
+
+
+def asked(monkeypatch, answer):
+    class Terminal:
+        def isatty(self):
+            return True
+
+    real = sys.stdin
+    monkeypatch.setattr(cli.sys, "stdin", Terminal())
+    monkeypatch.setattr(typer, "prompt", lambda text, **options: options["type"](answer))
+    try:
+        return cli._the_model(creating)
+    finally:
+        monkeypatch.setattr(cli.sys, "stdin", real)
+
+
+def test_on_a_terminal_it_asks_which_of_several(here, monkeypatch, capsys):
+    tiny(here / "A.mlmodel")
+    tiny(here / "B.mlmodel")
+    assert asked(monkeypatch, "2") == Path("B.mlmodel")
+    assert capsys.readouterr().out.splitlines() == ["1  A.mlmodel", "2  B.mlmodel"]
+    for answer in ("0", "3", "-1"):
+        with pytest.raises(AnereportError, match="2 models here"):
+            asked(monkeypatch, answer)
+
+
+def test_the_founding_report(here):
+    done(
+        "create", SAMPLES / "Block.mlmodel", "--record", THREAD, "--shape", "1,1600,39,1",
+        "--device", "iPhone 13", "--device", "iPhone 14", "--out", "t",
+    )  # fmt: skip
+    text = Path("t/report.md").read_text()
+    assert "- iPhone 13 (stated by the user)" in text
+    assert "- iPhone 14 (stated by the user)" in text
+    assert "| 12568 | 0,322,10,0 | not comparable | -23.01966 | -23.01562 | 0.2047119 |" in text
+
+
+def test_tolerance(model):
+    Path("r.json").write_text(records.dumps(simulate(model, "bias-only@conv")))
+    done("create", model, "--record", "r.json", "--tolerance", "0.5")
+    assert "beyond 0.5" in Path("Tiny-report/report.md").read_text()
+
+
+def test_the_users_script_is_bundled_unrun_and_run_when_asked(model):
+    Path("mine.py").write_text("print('hello from mine')\n")
+    result = done("create", model, "--script", "mine.py")
+    assert "not executed" in result.stdout
+    assert "hello from mine" not in result.stdout
+    assert Path("Tiny-report/repro.py").read_text() == "print('hello from mine')\n"
+    result = done("create", model, "--script", "mine.py", "--run-script", "--force")
+    assert "executed, it ended without error" in result.stdout
+    assert "hello from mine" in Path("Tiny-report/report.md").read_text()
+
+
+def test_force_replaces_and_leaves_nothing_of_the_old(model):
+    done("create", model)
+    Path("Tiny-report/mine.txt").write_text("old")
+    refused("create", model, words="Tiny-report exists already")
+    done("create", model, "--force")
+    assert not Path("Tiny-report/mine.txt").exists()
+    assert sorted(p.name for p in Path().iterdir()) == ["Tiny-report", "Tiny.mlmodel"]
+
+
+def test_run_simulates_and_create_reads_it(model):
+    result = done("run", model, "--simulate", "bias-only@conv", "--out", "sim.json")
+    assert result.stdout == "Tiny.mlmodel: simulated on cpu, gpu, ane\nwrote sim.json\n"
+    done("create", model, "--record", "sim.json")
+    report = json.loads(Path("Tiny-report/report.json").read_text())
+    (ane,) = [u for u in report["comparisons"][0]["units"] if u["unit"] == "ane"]
+    assert ane["metrics"]["beyond"] > 0
+    refused("run", model, "--simulate", "none", "--out", "sim.json", words="exists already")
+    done("run", model, "--simulate", "none", "--out", "sim.json", "--force")
+    assert json.loads(Path("sim.json").read_text())["simulation"] == "none"
+
+
+def test_run_of_a_folder_writes_one_record_per_model(model):
+    Path("models").mkdir()
+    for name in ("a", "b"):
+        Path(f"models/{name}.mlmodel").write_bytes(Path(model).read_bytes())
+    done("run", "models", "--simulate", "none", "--out", "records")
+    assert sorted(p.name for p in Path("records").iterdir()) == ["a.json", "b.json"]
+    assert records.load(Path("records/b.json")).model.name == "b.mlmodel"
+    refused("run", "records", "--simulate", "none", "--out", "r", words="no model in records")
+
+
+def test_migrate_takes_the_only_model_here(model):
+    assert "Tiny-mlprogram" in done("migrate").stdout
+    assert Path("Tiny-mlprogram/Tiny.mlpackage").is_dir()
+
+
+def test_layers_are_those_of_the_readme():
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    table = done("migrate", "--layers").stdout.strip()
+    assert f"<!-- layers -->\n\n{table}\n\n<!-- layers end -->" in readme
+    assert "158 of 158" in table
+
+
+def test_a_script_to_run_must_be_named(model):
+    refused("create", model, "--run-script", words="--script names")
+
+
+def test_a_tolerance_is_positive(model):
+    done("run", model, "--simulate", "none", "--out", "sim.json")
+    refused("explain", "sim.json", "--tolerance", "-1", words="a tolerance is a positive number")
+
+
+@pytest.fixture
+def custom_model(here, one_layer):
+    """A model whose only layer is custom, of class Twice, and its builder in this folder."""
+
+    def fill(p):
+        p.className = "Twice"
+
+    spec = one_layer("custom", [(1, 2, 4, 4)], fill=fill)
+    Path("Mine.mlmodel").write_bytes(spec.SerializeToString())
+    Path("builders.py").write_text("def twice(params):\n    return lambda x: 2 * x\n")
+    return "Mine.mlmodel"
+
+
+@pytest.mark.parametrize("option", ["builders:twice", "Twice=builders:twice"])
+def test_custom_layers_take_a_builder(custom_model, option):
+    done("run", custom_model, "--simulate", "none", "--out", "r.json", "--custom", option)
+    said = done("explain", "r.json", "--model", custom_model, "--custom", option).stdout
+    assert "CPU: equal to the reference" in said
+    done("migrate", custom_model, "--custom", option)
+    done("create", custom_model, "--record", "r.json", "--custom", option)
+    assert "2 of " not in Path("Mine-report/forum.md").read_text()
+
+
+def test_create_reports_without_the_builder(custom_model):
+    done("create", custom_model)
+    page = Path("Mine-report/report.md").read_text()
+    assert "not available: custom layer tested" in page
+    refused("migrate", custom_model, words="custom 'Twice'")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("builders", "package.module:function"), ("builders:none", "no attribute 'none'"),
+        ("nowhere:f", "No module named 'nowhere'"), ("Other=builders:twice", "classes are Twice"),
+    ],
+)  # fmt: skip
+def test_builders_that_cannot_be_found(custom_model, option, words):
+    refused("migrate", custom_model, "--custom", option, words=words)
+
+
+def test_run_takes_the_users_inputs(model):
+    x = np.full((1, 2, 4, 4), 0.25, np.float32)
+    np.savez("in.npz", x=x)
+    done("run", model, "--simulate", "none", "--inputs", "in.npz", "--out", "deep/er/sim.json")
+    (values,) = records.load(Path("deep/er/sim.json")).inputs.values()
+    assert np.array_equal(values["x"].array(), x)
+
+
+def test_explain_the_threads_rows(here):
+    result = done("explain", THREAD, "--shape", "1,1600,39,1")
+    for words in (
+        "All eleven rows lie in channel 322, positions 10 to 20",
+        "constant there (0.2047119) and lies on the float16 grid",
+        "Every GPU value is the CPU value rounded to float16",
+        "nothing is known of the other",
+    ):
+        assert words in result.stdout
+    assert listing(here) == {}
+
+
+def test_explain_a_record_with_and_without_its_model(model):
+    done("run", model, "--simulate", "bias-only@conv", "--out", "sim.json")
+    alone = done("explain", "sim.json").stdout
+    assert "SIMULATED" in alone
+    assert "no model was given" in alone
+    told = done("explain", "sim.json", "--model", model, "--tolerance", "0.5").stdout
+    assert "beyond 0.5" in told
+    assert "no model was given" not in told
+
+
+def test_migrate_says_what_it_wrote(model):
+    result = done("migrate", model, "--precision", "fp32", "--target", "iOS15", "--out", "m")
+    assert result.stdout == "wrote m/Tiny.mlpackage, migration.md and migration.json beside it\n"
+    found = json.loads(Path("m/migration.json").read_text())
+    assert (found["precision"], found["target"]) == ("fp32", "iOS15")
+    assert result.stderr == ""
+
+
+def test_version(here):
+    from importlib.metadata import version
+
+    assert done("--version").stdout == f"anereport {version('anereport')}\n"
+
+
+# --- what is refused
+
+
+def bad_models(folder):
+    (folder / "empty.mlmodel").write_bytes(b"")
+    (folder / "folder.mlmodel").mkdir()
+    content = tiny(folder / "ok.tmp").read_bytes()
+    (folder / "cut.mlmodel").write_bytes(content[: len(content) // 2])
+    (folder / "text.mlmodel").write_text("this is no model\nat all\n")
+    tree = proto("Model_pb2").Model(specificationVersion=1)
+    tree.treeEnsembleClassifier.treeEnsemble.numPredictionDimensions = 1
+    (folder / "tree.mlmodel").write_bytes(tree.SerializeToString())
+    program = proto("Model_pb2").Model(specificationVersion=7)
+    program.mlProgram.version = 1
+    (folder / "program.mlmodel").write_bytes(program.SerializeToString())
+
+
+@pytest.mark.parametrize("command", ["create", "migrate", "run"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.mlmodel", "no such file"),
+        ("folder.mlmodel", "is a directory"),
+        ("empty.mlmodel", "empty.mlmodel is empty"),
+        ("cut.mlmodel", "cut off"),
+        ("text.mlmodel", "not a Core ML model"),
+        ("tree.mlmodel", "tree ensemble"),
+        ("program.mlmodel", "is an ML Program"),
+    ],
+)
+def test_bad_models(here, command, name, words):
+    bad_models(here)
+    more = ["--simulate", "none"] if command == "run" else []
+    line = refused(command, name, "--out", "out", *more, words=words)
+    assert name in line
+
+
+def test_a_layer_that_is_not_done_is_listed_and_nothing_written(model):
+    spec = proto("Model_pb2").Model.FromString(model.read_bytes())
+    for name in ("one", "two"):
+        layer = spec.neuralNetwork.layers.add(name=name, input=["x"], output=[name])
+        layer.custom.className = f"Mine{name}"
+    model.write_bytes(spec.SerializeToString())
+    line = refused("migrate", model, words="custom")
+    assert "one" in line
+    assert "two" in line
+
+
+@pytest.mark.parametrize("command", ["create", "migrate"])
+def test_an_unwritable_place(model, command):
+    Path("file").write_text("a file")
+    refused(command, model, "--out", "file/out", words="cannot write file/out")
+    refused(command, model, "--out", "file", words="exists already")
+    refused(command, model, "--out", ".", "--force", words="current folder")
+
+
+def test_run_at_an_unwritable_place(model):
+    Path("file").write_text("a file")
+    refused("run", model, "--simulate", "none", "--out", "file/r.json", words="cannot write")
+    Path("folder").mkdir()
+    arguments = ("--simulate", "none", "--out", "folder", "--force")
+    refused("run", model, *arguments, words="cannot write folder")
+
+
+def changed(model, change):
+    content = json.loads(records.dumps(simulate(model, "none")))
+    change(content)
+    Path("r.json").write_text(json.dumps(content))
+
+
+def tensor(content):
+    return content["runs"][0]["outputs"]["y"]
+
+
+@pytest.mark.parametrize("command", ["create", "explain"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: tensor(c).update(shape=[1, 3, float("nan"), 4]), "runs.0.outputs.y.shape"),
+        (lambda c: tensor(c).update(shape=[1, 3, "NaN", 4]), "runs.0.outputs.y.shape"),
+        (lambda c: tensor(c).update(shape=[1, 3, 4, -4]), "runs.0.outputs.y.shape"),
+        (lambda c: tensor(c).update(data=tensor(c)["data"][:-8]), "needs 192"),
+        (lambda c: tensor(c).update(data="not base64!"), "not base64"),
+        (lambda c: tensor(c).update(dtype="complex64"), "runs.0.outputs.y"),
+        (lambda c: c.update(schema="anereport.record/9"), "schema"),
+        (lambda c: c.pop("evidence"), "evidence"),
+        (lambda c: c["runs"][1].update(unit="tpu"), "runs.1.unit"),
+        (lambda c: c["runs"][2].update(input="other"), "not among the inputs"),
+    ],
+)
+def test_bad_records(model, command, change, words):
+    changed(model, change)
+    if command == "create":
+        line = refused("create", model, "--record", "r.json", "--out", "out", words=words)
+    else:
+        line = refused("explain", "r.json", words=words)
+    assert "r.json" in line
+
+
+def test_a_record_of_another_model(model):
+    other = tiny(model.parent / "Other.mlmodel", scale=2)
+    Path("r.json").write_text(records.dumps(simulate(other, "none")))
+    line = refused("create", model, "--record", "r.json", words="a record of another model")
+    assert "Other.mlmodel" in line
+    assert "Tiny.mlmodel" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        ("", "is empty"),
+        ("{", "is not JSON"),
+        ("[1, 2]", "schema"),
+        ("Index CPU GPU ANE\n3 1 1\n", "line 2"),
+        ("Index CPU GPU ANE\n3 1 1 x\n", "line 2"),
+        ("Index CPU GPU ANE\n3 1 1 1\n3 1 1 1\n", "twice"),
+        ("Index CPU GPU ANE\n...\n", "no table"),
+    ],
+)
+def test_bad_result_files(model, content, words):
+    if content is not None:
+        Path("r.txt").write_text(content)
+    refused("create", model, "--record", "r.txt", "--shape", "1,3,4,4", "--out", "out", words=words)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ("1,800,2,1", "lies outside shape 1x800x2x1"),
+        ("1,1600,40,1", "no output has the shape 1x1600x40x1"),
+        ("1,1600,x", "is not a shape"),
+        ("1,,2", "is not a shape"),
+        ("0,1600", "is not a shape"),
+        ("-1,1600", "is not a shape"),
+    ],
+)
+def test_a_listing_with_a_wrong_shape(here, shape, words):
+    refused(
+        "create", SAMPLES / "Block.mlmodel", "--record", THREAD, f"--shape={shape}",
+        "--out", "out", words=words,
+    )  # fmt: skip
+
+
+def test_a_listing_without_a_shape(here):
+    block = SAMPLES / "Block.mlmodel"
+    refused("create", block, "--record", THREAD, "--out", "out", words="--shape 1,1600,39,1")
+    refused("explain", THREAD, words="--shape 1,1600,39,1")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
+def test_a_tolerance_that_is_none(model, value):
+    refused("create", model, f"--tolerance={value}", words="a tolerance is a positive number")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("nothing@conv", "no fault 'nothing@conv'"),
+        ("bias-only", "write FAULT@LAYER"),
+        ("@conv", "write FAULT@LAYER"),
+        ("bias-only@nowhere", "no layer 'nowhere'; it has conv"),
+    ],
+)
+def test_a_fault_that_does_not_exist(model, fault, words):
+    refused("run", model, "--simulate", fault, "--out", "r.json", words=words)
+
+
+def test_bad_inputs(model):
+    refused(
+        "run", model, "--simulate", "none", "--inputs", "no.npz", "--out", "r.json", words="no.npz"
+    )
+    np.savez("in.npz", x=np.zeros((1, 9, 4, 4), np.float32))
+    refused("run", model, "--simulate", "none", "--inputs", "in.npz", "--out", "r.json", words="x")
+
+
+def test_bad_migration_options(model):
+    refused("migrate", model, "--precision", "fp8", words="fp16, fp32")
+    refused("migrate", model, "--target", "iOS3", words="iOS16")
+
+
+@LINUX
+def test_measuring_needs_a_mac(model):
+    line = refused("run", model, "--out", "r.json", words="Macs and Apple devices only")
+    assert "--simulate" in line
+
+
+def test_a_script_that_does_not_exist(model):
+    refused("create", model, "--script", "no.py", words="cannot read the script no.py")
+
+
+def test_names_with_newlines_stay_one_sentence(here):
+    refused("create", "no\nsuch\nfile.mlmodel", words="no such file: no such file.mlmodel")
+
+
+# --- exit codes 2, 3 and interruptions
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"], ["create", "--nonsense"], ["create", "a", "b"], ["run"],
+        ["run", "x.mlmodel"], ["explain"], ["create", "--tolerance", "much"], ["--nonsense"],
+    ],
+)  # fmt: skip
+def test_bad_usage(here, arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert "Usage" in result.stderr
+    assert listing(here) == {}
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    def fail(model, out, options, progress):
+        raise RuntimeError(f"broke in {Path.home()}/private and /Users/alice/x")
+
+    monkeypatch.setattr(creating, "create", fail)
+    monkeypatch.setattr(cli.sys, "argv", ["anereport", "create", f"{Path.home()}/Tiny.mlmodel"])
+
+
+def test_a_fault_of_our_own_is_a_bug_report(model, faulty):
+    before = listing(Path())
+    result = run("create", model)
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    report = result.stderr
+    assert "a fault of its own" in report
+    assert "### anereport" in report
+    assert "    anereport create ~/Tiny.mlmodel" in report
+    assert "RuntimeError: broke in ~/private and ~/x" in report
+    assert "Traceback (most recent call last)" in report
+    assert report.count("```") == 2
+    assert str(Path.home()) + "/" not in report
+    assert str(Path.cwd()) not in report
+    assert listing(Path()) == before
+
+
+def test_an_interruption(model, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(creating, "_write", interrupted)
+    before = listing(Path())
+    result = run("create", model, "--out", "new/out")
+    assert result.exit_code == 130
+    assert result.stderr == "stopped\n"
+    assert listing(Path()) == before
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault_of_ours(here):
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "import sys; from reporter.cli import app; sys.argv[0] = 'anereport'; app()"
+    command = [sys.executable, "-c", code, "explain", str(THREAD), "--shape", "1,1600,39,1"]
+    ended = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(writing)
+    assert "a fault of its own" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode != 3
+
+
+# --- help
+
+
+def test_help_imports_nothing_heavy(here):
+    code = (
+        "import sys\nfrom reporter.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit as end:\n    print(end.code)\n"
+        "heavy = ('torch', 'coremltools', 'numpy', 'pydantic', 'matplotlib', 'jinja2', 'PIL')\n"
+        "print(sorted(set(heavy) & set(sys.modules)))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    *page, code, heavy = ended.stdout.splitlines()
+    assert (code, heavy) == ("0", "[]")
+    for command in COMMANDS:
+        assert re.search(rf"│ {command} ", "\n".join(page)), command
+
+
+def test_help_groups_the_commands(here):
+    text = done("--help").stdout
+    places = [text.index(f"─ {group} ─") for group in ("Report", "Understand", "Measure")]
+    assert places == sorted(places)
+    assert places[0] < text.index("create") < text.index("migrate") < places[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command):
+    text = done(command, "--help", env={"COLUMNS": "200"}).stdout
+    assert f"Example: anereport {command} " in text
+
+
+def test_no_command_was_forgotten_here():
+    assert {c.name or c.callback.__name__ for c in cli.app.registered_commands} == set(COMMANDS)
+
+
+def test_without_arguments_the_help_is_shown(here):
+    result = run()
+    assert "Usage" in result.output
+    assert "create" in result.output

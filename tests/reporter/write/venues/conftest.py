@@ -1,0 +1,200 @@
+"""Small fixed reports: nothing in them depends on the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from reporter.measure.identity import ModelIdentity
+from reporter.understand.comparison import Comparison, UnitResult
+from reporter.understand.divergence import Metrics, Row, Table
+from reporter.write.report import DeviceFact, FeatureFact, LayerFact, Missing, ModelFacts, Report
+from reporter.write.repro import Repro
+
+HOSTILE = 'a|b`c```\n# <script>alert(1)</script> \u202e[x](y) *z* "q" \\| é~'
+COLUMNS = ("Reference", "CPU", "GPU", "ANE")
+AXES = ("n", "c", "h", "w")
+BUILDING = "r = np.random.RandomState(1)\nb = NeuralNetworkBuilder([], [])"
+
+
+def opened_as(suffix):
+    """Return a snapshot class that writes one plain file per snapshot, with this suffix."""
+
+    class Extension(SingleFileSnapshotExtension):
+        _write_mode = WriteMode.TEXT
+        file_extension = suffix
+
+    return Extension
+
+
+@pytest.fixture
+def as_file(snapshot):
+    return lambda suffix: snapshot.use_extension(opened_as(suffix))
+
+
+def model_facts(name="Tiny.mlmodel", blob="output", findings=()):
+    identity = ModelIdentity(
+        name=name,
+        kind="neuralNetwork",
+        spec_version=4,
+        sha256="ab" * 32,
+        sha256_without_metadata="cd" * 32,
+        size=3_014_828,
+    )
+    features = (
+        FeatureFact("input1", "input", "multiArray", "float32", (1, 2, 3, 1), (1, 2, 3, 1)),
+        FeatureFact(blob, "output", "multiArray", "float32", (1, 1, 3, 1), (1, 2, 3, 1)),
+    )
+    layers = (
+        LayerFact("conv1", "convolution", ("input1",), ("conv1_output",), (1, 2, 3, 1)),
+        LayerFact(blob, "activation", ("conv1_output",), (blob,), None),
+    )
+    return ModelFacts(identity, features, layers, tuple(findings))
+
+
+def metrics(beyond, **changes):
+    values = {
+        "count": 6, "max_abs": 23.2243, "max_abs_index": 3, "mean_abs": 7.5, "rmse": 11.25,
+        "snr": 0.0766, "psnr": 3.25, "cosine": 0.987654, "beyond": beyond, "nan": 0, "inf": 0,
+    }  # fmt: skip
+    return Metrics(**{**values, **changes})
+
+
+def compared(evidence, blob="output", source="record.json"):
+    rows = (
+        None,
+        Row(2, (0, 0, 2, 0), ("1.5", "1.5", "1.5", "0.20471")),
+        Row(3, (0, 1, 0, 0), ("-23.0196609", "-23.0196609", "-23.016", "nan")),
+        None,
+    )
+    units = (
+        UnitResult("cpu", evidence, metrics(0, max_abs=0.0, snr=float("inf"), psnr=float("inf"))),
+        UnitResult("gpu", "failed in load: no such plan"),
+        UnitResult("ane", evidence, metrics(5, nan=1)),
+    )
+    return Comparison(
+        output=blob,
+        shape=(1, 2, 3, 1),
+        source=source,
+        device="Mac15,3, Apple M3, macOS 14.1 (23B81)",
+        evidence=evidence,
+        input="seed-0",
+        reference="computed here: the network as a torch module in float64",
+        units=units,
+        table=Table(COLUMNS, AXES, rows),
+    )
+
+
+def unmeasured():
+    units = tuple(UnitResult(unit, "not measured") for unit in ("cpu", "gpu", "ane"))
+    table = Table(COLUMNS, AXES, (Row(0, (0, 0, 0, 0), ("1.25", "", "", "")), None))
+    return Comparison(
+        output="output",
+        shape=(1, 2, 3, 1),
+        source="",
+        device="",
+        evidence="computed",
+        input="seed-0",
+        reference="computed here: the network as a torch module in float64",
+        units=units,
+        table=table,
+    )
+
+
+def listed():
+    units = tuple(UnitResult(unit, "stated by the user") for unit in ("cpu", "gpu", "ane"))
+    rows = (None, Row(2, (0, 0, 2, 0), ("", "-23.01966", "-23.01562", "0.2047119")), None)
+    return Comparison(
+        output="output",
+        shape=(1, 2, 3, 1),
+        source="thread.txt",
+        device="",
+        evidence="stated by the user",
+        input="",
+        reference="not comparable: the listing carries neither inputs nor weights",
+        units=units,
+        table=Table(COLUMNS, AXES, rows),
+        statements=("The one row lies in channel 0.", "5 values are not listed."),
+    )
+
+
+def report_of(comparisons, **changes):
+    values = {
+        "title": "Core ML: Tiny.mlmodel",
+        "summary": "A summary of one sentence.",
+        "simulated": any(c.simulated for c in comparisons),
+        "model": model_facts(findings=("the model declares 'output' as 1x1x3x1",)),
+        "devices": (),
+        "comparisons": tuple(comparisons),
+        "tolerance": 0.01,
+        "missing": (Missing("the GPU's numbers", "anereport run Tiny.mlmodel --out record.json"),),
+        "repro": Repro("print(1)\n", "anereport", "executed: fine", "1\n", True, True, BUILDING),
+        "software": (("Python", "3.0"), ("numpy", "1.0")),
+        "attachments": (("Tiny-report.zip", 2_770_000),),
+    }
+    return Report(**{**values, **changes})
+
+
+MEASURED_ON = DeviceFact("Mac15,3, Apple M3, macOS 14.1 (23B81)", "measured")
+SIMULATED_ON = DeviceFact("anereport simulator", "simulated")
+STATED = DeviceFact("iPhone 14, iOS 16.2 (20C65)", "stated by the user")
+
+
+def hostile_report():
+    name = f"{HOSTILE}.mlmodel"
+    facts = model_facts(name, HOSTILE, findings=(f"the model declares '{HOSTILE}'",))
+    device = DeviceFact(HOSTILE, "measured")
+    return report_of(
+        [compared("measured", HOSTILE, HOSTILE)],
+        title=f"Core ML: {name}",
+        model=facts,
+        devices=(device,),
+        summary=f"of 6 values of output '{HOSTILE}', 5 differ",
+        missing=(Missing(HOSTILE, f"anereport run {HOSTILE}"),),
+        repro=Repro("", "the user", HOSTILE, f"{HOSTILE}\n```\n{HOSTILE}", building=""),
+    )
+
+
+@pytest.fixture(params=["unmeasured", "listed", "measured", "simulated", "hostile"])
+def kind(request):
+    """Which of the reports: a snapshot is named after it."""
+    return request.param
+
+
+@pytest.fixture
+def report(kind):
+    return {
+        "unmeasured": lambda: report_of([unmeasured()]),
+        "listed": lambda: report_of([listed()], devices=(STATED,)),
+        "measured": lambda: report_of([compared("measured")], devices=(MEASURED_ON,)),
+        "simulated": lambda: report_of(
+            [compared("simulated")], title="SIMULATED: Core ML: Tiny", devices=(SIMULATED_ON,)
+        ),
+        "hostile": hostile_report,
+    }[kind]()
+
+
+@pytest.fixture
+def make_report():
+    """Build a report of one measured comparison, any field replaced."""
+    base = report_of([compared("measured")], devices=(MEASURED_ON,))
+    return lambda **changes: dataclasses.replace(base, **changes)
+
+
+@pytest.fixture
+def without_records():
+    return report_of([unmeasured()])
+
+
+@pytest.fixture
+def simulated():
+    return report_of(
+        [compared("simulated")], title="SIMULATED: Core ML: Tiny", devices=(SIMULATED_ON,)
+    )
+
+
+@pytest.fixture
+def hostile():
+    return hostile_report()
