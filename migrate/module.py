@@ -89,6 +89,8 @@ class Block(nn.Module):
         step = getattr(self, op.child)
         try:
             result = shapes.as_batch(step, *inputs) if op.spatial else step(*inputs)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{_describe(op.layer, op.place)}: {error}") from error
         except REFUSALS as error:
             known = [x for x in inputs if x is not None]
             sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in known)

@@ -12,6 +12,7 @@ from migrate import weights
 from migrate.errors import ModelError
 from migrate.layers.tensor import positive
 from migrate.registry import layer
+from migrate.tracing import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ def computed(shape: Tensor) -> tuple[Any, ...]:
 @layer("getShape")
 def getShape(p: Any) -> Step:
     """Return the shape as a vector."""
-    return lambda x: torch._shape_as_tensor(x).to(x.dtype)
+    return lambda x: shape_of(x).to(x.dtype)
 
 
 @layer("loadConstantND")

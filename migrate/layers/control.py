@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from migrate.errors import ModelError, UnsupportedError
 from migrate.registry import layer
+from migrate.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +28,6 @@ CLOSE_TO_ZERO = 1e-6  # BranchLayerParams
 def copy(p: Any) -> Step:
     """Return the input; the only layer that may write a blob again."""
     return lambda x: x.clone()
-
-
-def is_traced(*values: Any) -> bool:
-    """Tell whether a forward is being recorded: what it reads off a tensor would be frozen."""
-    recorded = any(isinstance(value, torch.fx.Proxy) for value in values)
-    tracing = torch._C._get_tracing_state() is not None
-    return recorded or tracing or torch.compiler.is_compiling()
 
 
 class Leave(ModelError):  # noqa: N818  a signal, as StopIteration is
@@ -77,17 +71,13 @@ class Flow(nn.Module):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        self.layer_name, self.kind = layer.name, layer.kind
         self.inputs, self.outputs = layer.inputs, layer.outputs
         self.own = len(layer.inputs) - layer.captured
 
     def forward(self, *inputs: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the outputs; None for a blob that nothing has written."""
         if is_traced(*inputs):
-            raise UnsupportedError(
-                f"layer {self.layer_name!r} ({self.kind}): control flow that depends on data "
-                "cannot be traced, only its sub-networks can"
-            )
+            raise UnsupportedError("control flow cannot be traced or exported, only its parts can")
         given = {n: x for n, x in zip(self.inputs, inputs, strict=True) if x is not None}
         blobs = dict(given)
         try:

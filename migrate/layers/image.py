@@ -18,6 +18,7 @@ from migrate.errors import ModelError
 from migrate.layers.padding import edges, pair
 from migrate.registry import layer
 from migrate.shapes import HEIGHT, WIDTH, rank5
+from migrate.tracing import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -148,7 +149,7 @@ def _method(p: Any) -> int:
 
 
 def _resample(x: Tensor, size: Sequence[int], method: int) -> Tensor:
-    last = torch._shape_as_tensor(x)[-2:].to(x.dtype) - 1
+    last = shape_of(x)[-2:].to(x.dtype) - 1
     rows = _between(_grid(method, last[0], size[0]), last[0])
     columns = _between(_grid(method, last[1], size[1]), last[1])
     above, below = (x.index_select(HEIGHT, row) for row in rows[:2])
@@ -204,7 +205,7 @@ class CropResize(nn.Module):
         boxes = rank5(boxes).flatten(0, 1).flatten(1)
         if boxes.shape[1] not in (4, 5):
             raise ValueError(f"a box has 4 or 5 values, found {boxes.shape[1]}")
-        last = torch._shape_as_tensor(images)[-2:].to(images.dtype) - 1
+        last = shape_of(images)[-2:].to(images.dtype) - 1
         start, end = self.corners(boxes[:, -4:], last)
         (top, bottom, down), (left, right, along) = (
             _between(start[:, i : i + 1] + _grid(self.method, (end - start)[:, i : i + 1], n), edge)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from migrate.errors import ModelError
-from migrate.layers.control import is_traced
 from migrate.layers.convolution import parameter
 from migrate.layers.recurrent import (
     LIMIT,
@@ -24,6 +23,7 @@ from migrate.layers.recurrent import (
     unroll,
 )
 from migrate.registry import layer
+from migrate.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

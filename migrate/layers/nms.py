@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate.registry import layer
+from migrate.tracing import refuse_traced
 
 if TYPE_CHECKING:
     from migrate.registry import Step
@@ -37,6 +38,7 @@ class Suppression(nn.Module):
         max_boxes: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return boxes, scores and indices padded with 0, 0 and -1, and how many are valid."""
+        refuse_traced("which boxes overlap", boxes, scores)
         iou = self.iou_threshold if iou_threshold is None else iou_threshold.reshape(())
         least = self.score_threshold if score_threshold is None else score_threshold.reshape(())
         limit = self.max_boxes if max_boxes is None else int(max_boxes.reshape(()))

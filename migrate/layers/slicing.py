@@ -9,6 +9,7 @@ import torch
 from migrate.errors import ModelError
 from migrate.layers.tensor import positive
 from migrate.registry import layer
+from migrate.tracing import refuse_traced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,7 @@ def sliceDynamic(p: Any) -> Step:
 
     def slice_dynamic(x: Tensor, begin: Tensor, *inputs: Tensor) -> Tensor:
         bounds = [t.flatten().long() for t in (begin, *inputs)]
+        refuse_traced("which way it goes", *inputs[1:])
         # strides and masks decide direction and rank, so they are read as numbers
         columns: list[Any] = [t.unbind() for t in bounds[:2]] + [t.tolist() for t in bounds[2:]]
         for field in FIELDS[len(columns) :]:

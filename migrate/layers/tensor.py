@@ -8,6 +8,7 @@ import torch
 
 from migrate.errors import ModelError
 from migrate.registry import layer
+from migrate.tracing import refuse_traced
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,6 +126,8 @@ def cumSum(p: Any) -> Step:
     """Sum up along an axis, from either end, with or without the element itself."""
 
     def cumulate(x: Tensor, given: Tensor | None = None) -> Tensor:
+        if given is not None:
+            refuse_traced("the axis", given)
         axis = p.axis if given is None else int(given.item())
         y = torch.cumsum(x.flip([axis]) if p.reverse else x, axis)
         if p.excludeFinalSum:

@@ -427,7 +427,7 @@ def test_tracing_and_export_refuse_control_flow(spec, kind):
     p = Net(spec.neuralNetwork)(kind, ["x"])
     Net(p.ifBranch if kind == "branch" else p.bodyNetwork)("copy", ["y"], ["z"])
     net, examples = migrate.to_torch(spec), (torch.ones(1), torch.ones(1))
-    why = f"layer '{kind}0' .*control flow that depends on data cannot be traced"
+    why = f"layer '{kind}0' .*control flow cannot be traced or exported"
     with pytest.raises(UnsupportedError, match=why):
         torch.jit.trace(net, examples)
     with pytest.raises(UnsupportedError, match=why):
