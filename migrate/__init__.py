@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from migrate.features import stand_ins, to_pil
     from migrate.mlprogram import to_mlprogram
     from migrate.module import Interpreter, to_torch
-    from migrate.network import Feature, Layer, Network, default_shape, load_spec, read
+    from migrate.network import Feature, Layer, Network, default_shape, read
+    from migrate.spec import load_spec
     from migrate.weights import count as weight_count
 
 _HOMES = {
@@ -38,7 +39,7 @@ _HOMES = {
     "fault": "faults",
     "layer_table": "coverage",
     "load_custom": "customs",
-    "load_spec": "network",
+    "load_spec": "spec",
     "mismatches": "declared",
     "output_shapes": "declared",
     "proto": "coreml",

@@ -18,7 +18,8 @@ from migrate.coreml import coremltools
 from migrate.errors import AnereportError, UnsupportedError
 from migrate.features import output_blobs
 from migrate.module import Custom, Interpreter
-from migrate.network import Feature, Network, default_shape, load_spec, read
+from migrate.network import Feature, Network, default_shape, read
+from migrate.spec import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -92,15 +92,16 @@ class Block(nn.Module):
         except UnsupportedError as error:
             raise UnsupportedError(f"{_describe(op.layer, op.place)}: {error}") from error
         except REFUSALS as error:
-            known = [x for x in inputs if x is not None]
-            sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in known)
             raise ModelError(
-                f"{_describe(op.layer, op.place)}: cannot be applied to inputs of shape "
-                f"{sizes or '(none)'}: {_first_line(error)}"
+                f"{_describe(op.layer, op.place)}: {_refusal(error, inputs)}"
             ) from error
-        if isinstance(result, Tensor):
-            return (result,)
-        return tuple(result) if result is not None else ()
+        results = (result,) if isinstance(result, Tensor) else tuple(result or ())
+        if len(results) < len(op.layer.outputs):
+            raise ModelError(
+                f"{_describe(op.layer, op.place)}: declares {len(op.layer.outputs)} outputs "
+                f"and gives {len(results)}"
+            )
+        return results
 
 
 class Interpreter(Block):
@@ -230,6 +231,15 @@ def _output(blobs: dict[str, Tensor], name: str) -> Tensor:
     if name not in blobs:
         raise ModelError(f"output {name!r} is written by no layer")
     return blobs[name]
+
+
+def _refusal(error: Exception, inputs: Sequence[Any]) -> str:
+    """Say what was wrong with the inputs: their number, or how they fit."""
+    if isinstance(error, TypeError) and "positional argument" in str(error):
+        return f"such a layer does not take {len(inputs)} inputs"
+    known = [x for x in inputs if x is not None]
+    sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in known) or "(none)"
+    return f"cannot be applied to inputs of shape {sizes}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:

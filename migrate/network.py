@@ -6,26 +6,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from migrate.coreml import coremltools, proto
+from migrate.coreml import proto
 from migrate.errors import ModelError
+from migrate.spec import load_spec, not_a_network
 
 NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
 FIRST_ND_FIELD = 600  # NeuralNetwork.proto: the layers numbered from here on need spec version 4
-KINDS = {
-    "neuralNetwork": "NeuralNetwork",
-    "neuralNetworkClassifier": "NeuralNetwork classifier",
-    "neuralNetworkRegressor": "NeuralNetwork regressor",
-    "mlProgram": "ML Program",
-    "pipeline": "pipeline",
-    "pipelineClassifier": "classifier pipeline",
-    "pipelineRegressor": "regressor pipeline",
-    "treeEnsembleClassifier": "tree ensemble classifier",
-    "treeEnsembleRegressor": "tree ensemble regressor",
-}
+LARGEST = 2**31 - 1  # elements of a feature or blob: a claimed size is refused, not allocated
 FLEXIBLE_DIMENSION = 64  # what stands for a dimension that the description leaves open
 
 
@@ -104,9 +95,7 @@ def read(model: Any) -> Network:
     spec = load_spec(model)
     kind = spec.WhichOneof("Type")
     if kind not in NETWORKS:
-        raise ModelError(
-            f"{_origin(model)} is {_article(kind)}, not a NeuralNetwork{_advice(kind)}"
-        )
+        raise ModelError(not_a_network(model, kind))
     network = getattr(spec, kind)
     description = spec.description
     inputs = tuple(_feature(f) for f in description.input)
@@ -127,60 +116,15 @@ def read(model: Any) -> Network:
     )
 
 
-def load_spec(model: Any) -> Any:
-    """Return the `Model_pb2.Model` of a path, a spec or an `MLModel`."""
-    if isinstance(model, (str, Path)):
-        return _load_file(Path(model))
-    if hasattr(model, "get_spec"):
-        return model.get_spec()
-    if hasattr(model, "specificationVersion"):
-        return model
-    raise TypeError(f"expected a path, a Model_pb2.Model or an MLModel, got {type(model).__name__}")
-
-
-def _load_file(path: Path) -> Any:
-    try:
-        exists = path.exists()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    if not exists:
-        raise ModelError(f"no such file: {path}")
-    if path.is_dir() and path.suffix != ".mlpackage":
-        raise ModelError(f"{path} is a directory, not a model; give the .mlmodel file itself")
-    spec = _load_package(path) if path.is_dir() else _parse(path)
-    if spec.WhichOneof("Type") is None:
-        raise ModelError(f"{path} is not a Core ML model, or it is cut off: it names no model type")
-    return spec
-
-
-def _parse(path: Path) -> Any:
-    from google.protobuf.message import DecodeError
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    if not content:
-        raise ModelError(f"{path} is empty")
-    spec = proto("Model_pb2").Model()
-    try:
-        spec.ParseFromString(content)
-    except DecodeError as error:
-        raise ModelError(
-            f"{path} is not a Core ML model, or it is cut off: its protobuf does not parse"
-        ) from error
-    return spec
-
-
-def _load_package(path: Path) -> Any:
-    try:
-        return coremltools().utils.load_spec(str(path))
-    except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path} is not a readable .mlpackage: {first}") from error
-
-
 def _feature(description: Any) -> Feature:
+    feature = _described(description)
+    if any(n < -1 for n in feature.shape):
+        shape = "x".join(map(str, feature.shape))
+        raise ModelError(f"feature {feature.name!r} is declared with the shape {shape}")
+    return feature
+
+
+def _described(description: Any) -> Feature:
     kind = description.type.WhichOneof("Type") or ""
     kind = kind.removesuffix("Type")
     optional = description.type.isOptional
@@ -244,9 +188,15 @@ def _bounds(size_range: Any) -> tuple[int, int]:
 def default_shape(feature: Feature) -> tuple[int, ...]:
     """Return a concrete shape that the feature allows: the declared one, open dimensions filled."""
     bounds = dict(enumerate(feature.bounds))
-    return tuple(
+    shape = tuple(
         n if n > 0 else _filled(*bounds.get(axis, (0, -1))) for axis, n in enumerate(feature.shape)
     )
+    if math.prod(shape) > LARGEST:
+        claimed = "x".join(map(str, shape))
+        raise ModelError(
+            f"feature {feature.name!r} claims a size of {claimed}, the largest is {LARGEST:,}"
+        )
+    return shape
 
 
 def _filled(low: int, high: int) -> int:
@@ -303,18 +253,3 @@ def _flatten(layers: tuple[Layer, ...]) -> list[Layer]:
 def _layer_fields() -> dict[str, int]:
     oneof = proto("NeuralNetwork_pb2").NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"]
     return {f.name: f.number for f in oneof.fields}
-
-
-def _origin(model: Any) -> str:
-    return str(model) if isinstance(model, (str, Path)) else "the model"
-
-
-def _article(kind: str | None) -> str:
-    words = KINDS.get(kind or "", f"of type {kind}" if kind else "of no type")
-    return (
-        words if words.startswith("of ") else f"{'an' if words[0] in 'aeioAEIOM' else 'a'} {words}"
-    )
-
-
-def _advice(kind: str | None) -> str:
-    return ": it is in the newer format already" if kind == "mlProgram" else ""

@@ -11,20 +11,31 @@ networks that coremltools writes add the dimension again with expandDims, and ex
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 
 from migrate.errors import ModelError
+from migrate.network import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
     from migrate.network import Feature
 
 CHANNEL, HEIGHT, WIDTH, SEQUENCE = -3, -2, -1, -5
+
+
+def affordable(values: Iterable[int], field: str) -> tuple[int, ...]:
+    """Return a field's sizes as integers; ModelError if together they are more than LARGEST."""
+    found = tuple(int(n) for n in values)
+    if abs(math.prod(n for n in found if n)) > LARGEST or any(abs(n) > LARGEST for n in found):
+        claimed = "x".join(map(str, found))
+        raise ModelError(f"{field} claims a size of {claimed}, the largest is {LARGEST:,}")
+    return found
 
 
 def at_rank(x: Tensor, rank: int) -> Tensor:

@@ -12,6 +12,7 @@ from migrate import weights
 from migrate.errors import ModelError
 from migrate.layers.tensor import positive
 from migrate.registry import layer
+from migrate.shapes import affordable
 from migrate.tracing import shape_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Constant(nn.Module):
 
 def sizes(values: Sequence[int], field: str, lowest: int = 1) -> tuple[int, ...]:
     """Return a shape field; -1 is for the one dimension that follows from the others."""
-    shape = tuple(int(n) for n in values)
+    shape = affordable(values, field)
     if not shape or min(shape) < lowest or shape.count(-1) > 1:
         raise ModelError(f"{field} {list(shape)} is not a shape")
     return shape
@@ -180,7 +181,7 @@ def expandDims(p: Any) -> Step:
 @layer("constantPad")
 def constantPad(p: Any) -> Step:
     """Pad with a value before and after each dimension, by amounts or up to sizes."""
-    stored = [int(n) for n in p.padAmounts]
+    stored = [n for amount in p.padAmounts for n in affordable([amount], "padAmounts")]
     if len(stored) % 2:
         raise ModelError(f"padAmounts must be pairs, found {len(stored)} numbers")
     if p.padToGivenOutputSizeMode and any(map(min, zip(stored[::2], stored[1::2], strict=True))):

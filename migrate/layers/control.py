@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from migrate.errors import ModelError, UnsupportedError
+from migrate.network import LARGEST
 from migrate.registry import layer
 from migrate.tracing import is_traced
 
@@ -188,6 +189,8 @@ def rangeStatic(p: Any) -> Step:
     """Return the numbers from startValue up to endValue, excluded, by steps of stepSizeValue."""
     if p.stepSizeValue == 0:
         raise ModelError("stepSizeValue is 0")
+    if not (p.endValue - p.startValue) / p.stepSizeValue <= LARGEST:
+        raise ModelError(f"endValue {p.endValue:g} is more than {LARGEST:,} steps away")
     return Constant(np.arange(p.startValue, p.endValue, p.stepSizeValue))
 
 

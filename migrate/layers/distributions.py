@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from migrate.errors import ModelError
 from migrate.registry import layer
+from migrate.shapes import affordable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def _like(p: Any) -> Step:
 
 
 def _static(p: Any) -> Step:
-    size = tuple(int(n) for n in p.outputShape)
+    size = affordable(p.outputShape, "outputShape")
     if not size:
         raise ModelError("outputShape is empty")
     return lambda zero: zero.expand(size)
@@ -83,6 +84,7 @@ for _name, _draw in (("Normal", _normal), ("Uniform", _uniform), ("Bernoulli", _
 def categoricalDistribution(p: Any) -> Step:
     """Draw indices along the last axis, by probabilities or by logits over the temperature."""
     epsilon, temperature = p.eps or DEFAULT_EPSILON, p.temperature or 1.0
+    affordable([p.numSamples], "numSamples")
     if p.numSamples < 1:
         raise ModelError(f"numSamples {p.numSamples} is not positive")
     if min(epsilon, temperature) < 0:

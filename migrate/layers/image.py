@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from migrate.errors import ModelError
 from migrate.layers.padding import edges, pair
 from migrate.registry import layer
-from migrate.shapes import HEIGHT, WIDTH, rank5
+from migrate.shapes import HEIGHT, WIDTH, affordable, rank5
 from migrate.tracing import shape_of
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def _factors(p: Any) -> tuple[float, float]:
     values = list(getattr(p, field)) or [1, 1]
     if len(values) != 2 or not all(0 < v < float("inf") for v in values):
         raise ModelError(f"{field} must be two positive numbers [H, W], found {values}")
+    affordable(values, field)
     return float(values[0]), float(values[1])
 
 

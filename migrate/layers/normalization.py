@@ -11,7 +11,7 @@ from migrate import weights
 from migrate.errors import ModelError
 from migrate.layers.convolution import parameter
 from migrate.registry import layer
-from migrate.shapes import CHANNEL
+from migrate.shapes import CHANNEL, affordable
 
 if TYPE_CHECKING:
     from migrate.registry import Step
@@ -89,6 +89,7 @@ def lrn(p: Any) -> Step:
     """Divide by a power of the mean square over neighbouring channels."""
     if p.localSize == 0 or p.k < 0:
         raise ModelError(f"localSize and k must be positive, found {p.localSize} and {p.k:g}")
+    affordable([p.localSize], "localSize")
     return nn.LocalResponseNorm(int(p.localSize), p.alpha, p.beta, p.k or 1.0)
 
 

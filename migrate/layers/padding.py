@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
+from migrate.network import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LARGEST = 2**31 - 1
 BOTTOM_RIGHT_HEAVY, TOP_LEFT_HEAVY = 0, 1
 
 

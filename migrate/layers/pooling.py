@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
-from migrate.layers.padding import LARGEST, SamePad, edges, pair
+from migrate.layers.padding import SamePad, edges, pair
+from migrate.network import LARGEST
 from migrate.registry import layer
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from migrate.errors import ModelError
 from migrate.registry import layer
-from migrate.shapes import CHANNEL, HEIGHT, SEQUENCE, WIDTH, rank5, same_rank
+from migrate.shapes import CHANNEL, HEIGHT, SEQUENCE, WIDTH, affordable, rank5, same_rank
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +57,7 @@ def reshape(p: Any) -> Step:
     """Recast [C, H, W], or [Seq, C, H, W], into a new shape, channels first or last."""
     if p.mode not in (0, 1):
         raise ModelError(f"mode {p.mode} is not a ReshapeOrder")
-    target = tuple(int(n) for n in p.targetShape)
+    target = affordable(p.targetShape, "targetShape")
     if len(target) not in (3, 4) or min(target) < 1:
         raise ModelError(f"targetShape must be 3 or 4 positive numbers, found {list(target)}")
     if p.mode == 0:
@@ -104,7 +104,7 @@ def split(p: Any) -> Step:
 @layer("sequenceRepeat")
 def sequenceRepeat(p: Any) -> Step:
     """Append the sequence to itself, until it stands there nRepetitions times."""
-    times = int(p.nRepetitions) or 1
+    (times,) = affordable([p.nRepetitions or 1], "nRepetitions")
     return lambda x: rank5(x).repeat(times, 1, 1, 1, 1)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from migrate.errors import ModelError
 from migrate.registry import layer
+from migrate.shapes import affordable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @layer("topK")
 def topK(p: Any) -> Step:
     """Return the K largest, or smallest, elements of an axis in order, and their indices."""
+    affordable([p.K], "K")
 
     def top(x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if given is None and not p.K:

@@ -8,6 +8,7 @@ import torch
 
 from migrate.errors import ModelError
 from migrate.registry import layer
+from migrate.shapes import affordable
 from migrate.tracing import refuse_traced
 
 if TYPE_CHECKING:
@@ -57,13 +58,14 @@ def splitND(p: Any) -> Step:
         return lambda x: torch.split(x, sizes, p.axis)
     if sizes or not p.numSplits:
         raise ModelError("splitSizes must be positive, or else numSplits be set")
-    return lambda x: torch.tensor_split(x, int(p.numSplits), p.axis)
+    (count,) = affordable([p.numSplits], "numSplits")
+    return lambda x: torch.tensor_split(x, count, p.axis)
 
 
 @layer("tile")
 def tile(p: Any) -> Step:
     """Repeat along each axis, as often as the parameter or the second input says."""
-    stored = [int(n) for n in p.reps]
+    stored = affordable(p.reps, "reps")
     if not all(stored):
         raise ModelError("reps must be positive")
 
@@ -142,6 +144,7 @@ def cumSum(p: Any) -> Step:
 @layer("oneHot")
 def oneHot(p: Any) -> Step:
     """Write onValue where the new axis equals the index, offValue elsewhere."""
+    affordable([p.oneHotVectorSize], "oneHotVectorSize")
 
     def one_hot(x: Tensor, given: Tensor | None = None) -> Tensor:
         if given is None and not p.oneHotVectorSize:

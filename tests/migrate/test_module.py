@@ -478,3 +478,18 @@ def test_parameters_of_any_value_give_an_output_or_a_sentence(kind):
             except AnereportError as error:
                 messages.append(str(error))
     assert all(message and "\n" not in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("softmax", 2), ("whereBroadcastable", 2), ("tanh", 0)]
+)
+def test_a_wrong_number_of_inputs_is_a_sentence(one_layer, kind, count):
+    net = migrate.to_torch(one_layer(kind, [(1, 2, 3)] * count))
+    with pytest.raises(ModelError, match=f"such a layer does not take {count} inputs"):
+        net(*[torch.ones(1, 2, 3)] * count)
+
+
+def test_more_outputs_than_the_layer_gives_is_a_sentence(one_layer):
+    net = migrate.to_torch(one_layer("softmax", [(1, 2, 3)], outputs=2))
+    with pytest.raises(ModelError, match=r"layer 'tested' .*declares 2 outputs and gives 1"):
+        net(torch.ones(1, 2, 3))

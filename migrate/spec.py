@@ -1,0 +1,84 @@
+"""A model file as its protobuf message, or a sentence about why it is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from migrate.coreml import coremltools, proto
+from migrate.errors import ModelError
+
+KINDS = {
+    "neuralNetwork": "NeuralNetwork",
+    "neuralNetworkClassifier": "NeuralNetwork classifier",
+    "neuralNetworkRegressor": "NeuralNetwork regressor",
+    "mlProgram": "ML Program",
+    "pipeline": "pipeline",
+    "pipelineClassifier": "classifier pipeline",
+    "pipelineRegressor": "regressor pipeline",
+    "treeEnsembleClassifier": "tree ensemble classifier",
+    "treeEnsembleRegressor": "tree ensemble regressor",
+}
+
+
+def load_spec(model: Any) -> Any:
+    """Return the `Model_pb2.Model` of a path, a spec or an `MLModel`."""
+    if isinstance(model, (str, Path)):
+        return _load_file(Path(model))
+    if hasattr(model, "get_spec"):
+        return model.get_spec()
+    if hasattr(model, "specificationVersion"):
+        return model
+    raise TypeError(f"expected a path, a Model_pb2.Model or an MLModel, got {type(model).__name__}")
+
+
+def _load_file(path: Path) -> Any:
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    if not exists:
+        raise ModelError(f"no such file: {path}")
+    if path.is_dir() and path.suffix != ".mlpackage":
+        raise ModelError(f"{path} is a directory, not a model; give the .mlmodel file itself")
+    spec = _load_package(path) if path.is_dir() else _parse(path)
+    if spec.WhichOneof("Type") is None:
+        raise ModelError(f"{path} is not a Core ML model, or it is cut off: it names no model type")
+    return spec
+
+
+def _parse(path: Path) -> Any:
+    from google.protobuf.message import DecodeError
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    if not content:
+        raise ModelError(f"{path} is empty")
+    spec = proto("Model_pb2").Model()
+    try:
+        spec.ParseFromString(content)
+    except DecodeError as error:
+        raise ModelError(
+            f"{path} is not a Core ML model, or it is cut off: its protobuf does not parse"
+        ) from error
+    return spec
+
+
+def _load_package(path: Path) -> Any:
+    try:
+        return coremltools().utils.load_spec(str(path))
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path} is not a readable .mlpackage: {first}") from error
+
+
+def not_a_network(model: Any, kind: str | None) -> str:
+    """Return the sentence that says what the model is instead of a NeuralNetwork."""
+    origin = str(model) if isinstance(model, (str, Path)) else "the model"
+    words = KINDS.get(kind or "", f"of type {kind}" if kind else "of no type")
+    if not words.startswith("of "):
+        words = f"{'an' if words[0] in 'aeioAEIOM' else 'a'} {words}"
+    advice = ": it is in the newer format already" if kind == "mlProgram" else ""
+    return f"{origin} is {words}, not a NeuralNetwork{advice}"
