@@ -319,7 +319,7 @@ def test_a_thousand_layers_take_no_long_time():
         (
             [("activation", "in0 in0", "out0", linear(1, name="act"))],
             [(2, 3)],
-            r"layer 'act' \(activation\), 1 of 1: cannot be applied to inputs of shape 2x3, 2x3: ",
+            r"layer 'act' \(activation\), 1 of 1: such a layer does not take 2 inputs",
         ),
         (
             [("concatND", "", "out0", {"name": "cat"})],
@@ -329,7 +329,7 @@ def test_a_thousand_layers_take_no_long_time():
         (
             [("convolution", "", "out0", {"name": "conv", "set": lambda p: small_kernel(p)})],
             [(2, 3)],
-            r"layer 'conv' \(convolution\), 1 of 1: cannot be applied to inputs of shape \(none\)",
+            r"layer 'conv' \(convolution\), 1 of 1: such a layer does not take 0 inputs",
         ),
     ],
 )
@@ -349,7 +349,7 @@ def small_kernel(p):
 
 def test_a_layer_that_gives_fewer_blobs_than_it_names():
     spec = chain([("activation", "in0", "a b", linear(1)), ("activation", "b", "out0", linear(1))])
-    with pytest.raises(ModelError, match="reads blob 'b'"):
+    with pytest.raises(ModelError, match="declares 2 outputs and gives 1"):
         predict(spec)
 
 
