@@ -95,7 +95,7 @@ def _messages(message: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         here = f"{path}.{field.name}" if path else field.name
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             continue
-        if field.is_repeated:
+        if hasattr(value, "__len__"):  # a repeated field
             for i, item in enumerate(value):
                 yield from _messages(item, f"{here}.{i}")
         else:

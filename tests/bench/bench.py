@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import subprocess
 import sys
 import tempfile
 import time
@@ -110,6 +111,34 @@ def long_against_short(long, short):
     return per_layer[long] / per_layer[short]
 
 
+EMPTY = """
+import typer
+app = typer.Typer()
+@app.command()
+def a() -> None: ...
+@app.command()
+def b() -> None: ...
+@app.command()
+def c() -> None: ...
+@app.command()
+def d() -> None: ...
+app()
+"""
+
+
+def help_against_empty(repeats):
+    """`anereport --help`, over a typer program of four empty commands, as processes."""
+    ours = "import sys; sys.argv = ['anereport', '--help']; from reporter.cli import app; app()"
+
+    def started(code):
+        subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, check=True)
+
+    times = [
+        (best(lambda: started(ours), 1), best(lambda: started(EMPTY), 1)) for _ in range(repeats)
+    ]
+    return min(ours for ours, _ in times) / min(theirs for _, theirs in times)
+
+
 def copies_of_the_weights(megabytes):
     """The peak of Python's and numpy's memory while building, over the weights' bytes.
 
@@ -137,6 +166,7 @@ def main():
             long_against_short(long, long // 10),
             1.5,
         ),
+        ("anereport --help / an empty typer program", help_against_empty(rounds), 1.5),
         (f"copies of the weights beside the spec, {mb} MB", copies_of_the_weights(mb), 2.0),
     ]
     broken = 0
