@@ -86,7 +86,7 @@ def unary(p: Any) -> Step:
         "INVERSE": lambda x: torch.reciprocal(x + epsilon),
         "POWER": lambda x: torch.pow(x, p.alpha),
         "EXP": torch.exp,
-        "LOG": torch.log,
+        "LOG": _log(p.epsilon),
         "ABS": torch.abs,
         "THRESHOLD": lambda x: x.clamp(min=p.alpha),
     }
@@ -94,6 +94,16 @@ def unary(p: Any) -> Step:
     if scale == 1 and p.shift == 0:
         return function
     return lambda x: function(scale * x + p.shift)
+
+
+def _log(epsilon: float) -> Step:
+    """UnaryFunctionLayerParams has log x; coremltools writes log1p as a log with an epsilon of 1.
+
+    For a plain logarithm it writes 1e-45, which vanishes beside every number but 0.
+    """
+    if epsilon < torch.finfo(torch.float32).tiny:
+        return torch.log
+    return lambda x: torch.log(x + epsilon)
 
 
 class Scale(nn.Module):

@@ -124,6 +124,16 @@ def test_unary_epsilon(run_layer, name):
     np.testing.assert_allclose(given, UNARY[name](x, 0.5), rtol=1e-12)
 
 
+LOG = [-np.inf, -1.3862943611198906, 0.6931471805599453]
+LOG1P = [0.0, 0.22314355131420976, 1.0986122886681098]
+
+
+@pytest.mark.parametrize(("epsilon", "expected"), [(0, LOG), (1e-45, LOG), (1, LOG1P)])
+def test_the_epsilon_of_a_logarithm_is_added_where_it_counts(run_layer, epsilon, expected):
+    y = run_layer("unary", [np.array([0.0, 0.25, 2.0])], type=5, epsilon=epsilon)
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+
+
 def test_unary_of_negative_numbers(run_layer):
     x = np.array([-2.0, -0.5, 1.0])
     assert run_layer("unary", [x], type=6, scale=-1.0, shift=-1.0).tolist() == [1, 0.5, 2]
