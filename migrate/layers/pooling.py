@@ -28,10 +28,12 @@ def pooling(p: Any) -> Step:
         return (_global_max, _global_average, _global_l2)[p.type]
     kernel, stride = pair(p.kernelSize, 3, "kernelSize"), pair(p.stride, 1, "stride")
     border = p.WhichOneof("PoolingPaddingType")
+    counted = (0, 0) if p.avgPoolExcludePadding else None
     if border == "same":
         amounts: Any = SamePad(kernel, stride, p.same.asymmetryMode).amounts
     elif border == "includeLastPixel":
         amounts = IncludeLastPixel(p.includeLastPixel, kernel, stride)
+        counted = counted or amounts.padding
     else:
         top, bottom, left, right = edges(p.valid.paddingAmounts, "paddingAmounts")
         if p.type == MAX and top == bottom <= kernel[0] // 2 and left == right <= kernel[1] // 2:
@@ -40,7 +42,7 @@ def pooling(p: Any) -> Step:
             return nn.AvgPool2d(kernel, stride)
         amounts = Fixed((top, bottom, left, right))
     window = {MAX: _max, AVERAGE: _average, L2: _l2}[p.type]
-    return Pool(window, kernel, stride, amounts, p.avgPoolExcludePadding)
+    return Pool(window, kernel, stride, amounts, counted)
 
 
 class Fixed:
@@ -57,8 +59,8 @@ class Fixed:
 class IncludeLastPixel:
     """ValidCompletePadding: the last window always holds the last pixel of the input.
 
-    Where the kernel's last step would overhang, the border is widened at the end; a window that
-    would start in the padding is left out.
+    Where the kernel's last step would overhang, the border is widened at the end, which a mean does
+    not count (nor did Caffe, whose pooling this is); a window that would start there is left out.
     """
 
     def __init__(self, p: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
@@ -80,7 +82,11 @@ class IncludeLastPixel:
 
 
 class Pool(nn.Module):
-    """Pad, then pool; a mean divides by the window, or by its part inside the input."""
+    """Pad, then pool.
+
+    A mean divides by the part of the window that lies in the input, widened by the padding
+    `counted` [H, W] on each side; by the whole window where that is None.
+    """
 
     def __init__(
         self,
@@ -88,21 +94,23 @@ class Pool(nn.Module):
         kernel: tuple[int, int],
         stride: tuple[int, int],
         amounts: Any,
-        exclude_padding: bool,
+        counted: tuple[int, ...] | None,
     ) -> None:
         super().__init__()
         self.window, self.kernel, self.stride = window, kernel, stride
-        self.amounts, self.exclude_padding = amounts, exclude_padding
+        self.amounts, self.counted = amounts, counted
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled blob."""
         top, bottom, left, right = self.amounts(x)
         border = (left, right, top, bottom)
         y = self.window(x, border, self.kernel, self.stride)
-        if self.exclude_padding and self.window is _average:
-            inside = torch.ones_like(x[:1, :1])
-            return y / _average(inside, border, self.kernel, self.stride)
-        return y
+        if self.counted is None or self.window is not _average:
+            return y
+        high, wide = self.counted
+        inside = F.pad(torch.ones_like(x[:1, :1]), (wide, wide, high, high), value=1.0)
+        overhang = (left - wide, right - wide, top - high, bottom - high)
+        return y / _average(inside, overhang, self.kernel, self.stride)
 
 
 def _max(x: Tensor, border: Any, kernel: Any, stride: Any) -> Tensor:

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 import migrate
 from migrate import ModelError
@@ -113,7 +114,7 @@ def last_pixel_size(size, padding, kernel, stride, any_padding):
 @pytest.mark.parametrize("amounts", [(), (0, 0), (1, 1), (2, 0), (0, 1)])
 @pytest.mark.parametrize(("kind", "exclude"), KINDS)
 def test_include_last_pixel(run_layer, kind, exclude, amounts):
-    """The last window may overhang the padding; what is outside counts as padding."""
+    """The last window may overhang the padding; a mean does not count what is outside of both."""
     padding = amounts or (0, 0)
     for size, kernel, stride in itertools.product((5, 6, 7, 8), (2, 3), (1, 2, 3)):
         if padding[0] >= kernel or stride > kernel:
@@ -128,6 +129,14 @@ def test_include_last_pixel(run_layer, kind, exclude, amounts):
             last_pixel_size(8, padding[1], 3, 2, any(padding)),
         )
         want = pool(x, kind, (kernel, 3), (stride, 2), padding, sizes, exclude)
+        if kind == AVERAGE and not exclude:
+            height, width = size + 2 * padding[0], 8 + 2 * padding[1]
+            padded = np.pad(x, ((0, 0), (0, 0), *((n, n) for n in padding)))
+            counts = np.ones((1, 1, height, width))
+            total, count = (
+                pool(a, AVERAGE, (kernel, 3), (stride, 2), (0, 0), sizes) for a in (padded, counts)
+            )
+            want = total / count
         np.testing.assert_allclose(y, want)
         assert (sizes[0] - 1) * stride - padding[0] + kernel >= size  # the option's promise
 
@@ -215,3 +224,16 @@ def test_a_kernel_larger_than_the_input(one_layer, kind, fill, kernel):
     net = migrate.to_torch(one_layer("pooling", [(1, 1, 5, 5)], fill=fill, **options))
     with pytest.raises(ModelError, match=r"layer 'tested' \(pooling\), 1 of 1: cannot be applied"):
         net.predict({"in0": np.ones((1, 1, 5, 5))})
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding"), [(6, 3, 2, 1), (7, 2, 3, 1)])
+def test_include_last_pixel_counts_as_torchs_ceil_mode_does(
+    run_layer, size, kernel, stride, padding
+):
+    x = numbers(1, 2, size, size)
+    fields = {"type": AVERAGE, "kernelSize": [kernel] * 2, "stride": [stride] * 2}
+    y = run_layer("pooling", [x], fill=last_pixel(padding, padding), **fields)
+    want = torch.nn.functional.avg_pool2d(
+        torch.tensor(x), kernel, stride, padding, ceil_mode=True, count_include_pad=True
+    )
+    np.testing.assert_allclose(y, want.numpy())
