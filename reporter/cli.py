@@ -102,7 +102,7 @@ def create(
         typer.Option(help="Results: a record, an .npz or a listing. Repeatable."),
     ] = [],  # noqa: B006  typer copies it
     out: Annotated[
-        Path | None, typer.Option(help="The report's folder [default: MODEL-report].")
+        Path | None, typer.Option(help="The report's folder (default: MODEL-report).")
     ] = None,
     shape: Shape = "",
     device: Annotated[
@@ -176,7 +176,7 @@ def migrate(
         bool, typer.Option("--layers", help="Show which layer types are covered, and stop.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write [default: MODEL-mlprogram].")
+        Path | None, typer.Option(help="The folder to write (default: MODEL-mlprogram).")
     ] = None,
     precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
     target: Annotated[str, typer.Option(help="iOS15, iOS16, iOS17 or iOS18.")] = "iOS16",
@@ -244,7 +244,7 @@ def run(
         ),
     ] = "",
     inputs: Annotated[
-        Path | None, typer.Option(help="An .npz with an array per input [default: seeded].")
+        Path | None, typer.Option(help="An .npz with an array per input (default: seeded).")
     ] = None,
     custom: Custom = [],  # noqa: B006
     force: Force = False,

@@ -80,6 +80,17 @@ def check_free(path: Path, force: bool) -> None:
         raise OutputError(f"{path} exists already: choose another with --out, or give --force")
     if exists and Path.cwd().is_relative_to(path.resolve()):
         raise OutputError(f"{path} holds the current folder: choose another with --out")
+    if exists and path.is_dir() and not _ours(path):
+        raise OutputError(
+            f"{path} is a folder that anereport did not write: choose another with --out"
+        )
+
+
+def _ours(folder: Path) -> bool:
+    """Tell whether a folder is empty, or one of a report, a migration or of records alone."""
+    names = [path.name for path in folder.iterdir()]
+    made = {"report.json", "migration.json"}.intersection(names)
+    return bool(made) or all(name.endswith(".json") for name in names)
 
 
 def _replace(temporary: Path, path: Path) -> None:

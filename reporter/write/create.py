@@ -56,6 +56,8 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     check_tolerance(options.tolerance)
     if options.run_script and options.script is None:
         raise AnereportError("--run-script runs the script that --script names: name one")
+    if options.devices and not options.records:
+        raise AnereportError("--device names the device of results: add them with --record")
     progress.step("reading the model")
     facts = reports.model_facts(model, options.custom)
     progress.step("reading the results")
@@ -63,6 +65,8 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     if not found and coreml.available():
         progress.step("measuring on this Mac")
         found = [(Path("measured here"), coreml.measure(model))]
+    if len({r.evidence for _, r in found if isinstance(r, Record)}) > 1:
+        raise AnereportError("records are measured and simulated: make a report of each kind")
     progress.step("computing the reference")
     comparisons = _comparisons(Referee(model, options.custom), facts, found, options.tolerance)
     progress.step("running the repro script in a clean process")
@@ -170,7 +174,11 @@ def choose_model(folder: Path) -> Path:
 
 def models_in(folder: Path) -> list[Path]:
     """Return the models of a folder, by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix in MODELS)
+    return sorted(
+        p
+        for p in folder.iterdir()
+        if p.suffix in MODELS and p.is_dir() == (p.suffix == ".mlpackage")
+    )
 
 
 def records_beside(model: Path) -> list[Path]:

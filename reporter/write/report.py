@@ -92,12 +92,6 @@ class Report:
     attachments: tuple[tuple[str, int], ...] = ()
     schema: str = field(default=SCHEMA)
 
-    @property
-    def worst(self) -> Comparison | None:
-        """The comparison with the most Neural Engine values beyond the tolerance, if any."""
-        measured = [c for c in self.comparisons if _beyond(c, "ane") is not None]
-        return max(measured, key=lambda c: _beyond(c, "ane") or 0, default=None)
-
 
 def model_facts(path: Path, custom: Sequence[str] = ()) -> ModelFacts:
     """Return the model's facts; its blobs' shapes by running it once at its default shapes."""
@@ -179,9 +173,9 @@ def compose(
         simulated=simulated,
         model=facts,
         devices=_devices(comparisons, stated_devices),
-        comparisons=tuple(comparisons),
+        comparisons=tuple(sorted(comparisons, key=_divergence, reverse=True)),
         tolerance=tolerance,
-        missing=_missing(facts, comparisons),
+        missing=_missing(facts, comparisons, repro),
         repro=repro,
         software=software(),
     )
@@ -197,7 +191,9 @@ def _title(facts: ModelFacts, comparisons: Sequence[Comparison]) -> str:
     prefix = "SIMULATED: " if any(c.simulated for c in comparisons) else ""
     measured = [c for c in comparisons if _beyond(c, "ane") is not None]
     wrong = [c for c in measured if _beyond(c, "ane")]
-    if any(c.against == REFERENCE and not _beyond(c, "cpu") for c in wrong):
+    if any(
+        c.against == REFERENCE and not _beyond(c, "cpu") and not _beyond(c, "gpu") for c in wrong
+    ):
         return f"{prefix}Core ML: {name} gives wrong numbers on the Neural Engine"
     if wrong:
         return f"{prefix}Core ML: {name} on the Neural Engine differs from {wrong[0].against}"
@@ -232,6 +228,7 @@ def _summary(comparisons: Sequence[Comparison], tolerance: float) -> str:
             for r in worst.units
             if r.metrics is not None
         ]
+        counts += [f"{r.unit.upper()} {r.status}" for r in worst.units if "failed" in r.status]
         total = next(r.metrics.count for r in worst.units if r.metrics is not None)
         how = "SIMULATED: " if worst.simulated else ""
         return (
@@ -246,6 +243,8 @@ def _summary(comparisons: Sequence[Comparison], tolerance: float) -> str:
         how = "SIMULATED: " if tried.simulated else ""
         states = ", ".join(f"{r.unit.upper()} {r.status}" for r in tried.units)
         return f"{how}nothing could be compared with the reference ({tried.reference}): {states}."
+    if not any(c.shape for c in comparisons):
+        return "No compute unit has been measured yet, and no reference could be computed."
     return "No compute unit has been measured yet: the tables hold the computed reference alone."
 
 
@@ -262,7 +261,9 @@ def _devices(comparisons: Sequence[Comparison], stated: Sequence[str]) -> tuple[
     return tuple(dict.fromkeys(found))
 
 
-def _missing(facts: ModelFacts, comparisons: Sequence[Comparison]) -> tuple[Missing, ...]:
+def _missing(
+    facts: ModelFacts, comparisons: Sequence[Comparison], repro: Repro
+) -> tuple[Missing, ...]:
     name = shlex.quote(facts.identity.name)
     measured = {
         r.unit for c in comparisons for r in c.units if r.status != NOT_MEASURED and not c.simulated
@@ -275,5 +276,10 @@ def _missing(facts: ModelFacts, comparisons: Sequence[Comparison]) -> tuple[Miss
     if any(c.statements for c in comparisons):
         what = "all values of the output, with their inputs: the listing holds some rows alone"
         found.append(Missing(what, f"anereport run {name} --out record.json"))
+        what = f"whether {facts.identity.name}, with its weights, gives the values listed"
+        found.append(Missing(what, f"anereport run {name} --out record.json"))
+    if repro.rebuilds and not repro.own_weights:
+        what = "whether the divergence shows with the seeded weights of repro.py"
+        found.append(Missing(what, "python repro.py"))
     what = "whether the ML Program form of the model avoids it"
     return (*found, Missing(what, f"anereport migrate {name}"))

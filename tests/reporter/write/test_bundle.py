@@ -59,7 +59,7 @@ def test_the_old_output_survives_a_body_that_raises(tmp_path, kind):
     target = tmp_path / "out"
     if kind == "folder":
         target.mkdir()
-        (target / "old.txt").write_text("old")
+        (target / "report.json").write_text("old")
     else:
         target.write_text("old")
     before = listing(tmp_path)
@@ -73,7 +73,7 @@ def test_an_existing_output_is_refused_before_the_body_runs(tmp_path, kind):
     target = tmp_path / "out"
     target.write_text("old") if kind == "file" else target.mkdir()
     if kind == "folder":
-        (target / "old.txt").write_text("old")
+        (target / "report.json").write_text("old")
     before = listing(tmp_path)
     with pytest.raises(OutputError, match=r"exists already: .*--force"):
         enter(target, False)
@@ -85,7 +85,7 @@ def test_force_replaces_all_of_the_old(tmp_path, kind):
     target = tmp_path / "out"
     if kind == "folder":
         target.mkdir()
-        (target / "old.txt").write_text("old")
+        (target / "report.json").write_text("old")
     else:
         target.write_text("old")
     replace_with_new(target)
@@ -131,7 +131,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
 def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     target = tmp_path / "out"
     target.mkdir()
-    (target / "old.txt").write_text("old")
+    (target / "report.json").write_text("old")
     before = listing(tmp_path)
     real = Path.rename
 
@@ -224,3 +224,25 @@ def test_another_content_is_another_zip(tmp_path):
     (folder / "a.txt").write_bytes(b"A")
     zip_folder(folder, ["a.txt"], tmp_path / "2.zip")
     assert (tmp_path / "1.zip").read_bytes() != (tmp_path / "2.zip").read_bytes()
+
+
+@pytest.mark.parametrize("content", [{"photo.jpg"}, {"a.json", "b.txt"}, {"sub"}])
+def test_force_leaves_a_folder_alone_that_is_not_ours(tmp_path, content):
+    target = tmp_path / "out"
+    target.mkdir()
+    for name in content:
+        (target / name).write_text("theirs")
+    before = listing(tmp_path)
+    with pytest.raises(OutputError, match="anereport did not write"):
+        enter(target, True)
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", [set(), {"a.json", "b.json"}, {"migration.json", "x"}])
+def test_force_replaces_a_folder_that_is_empty_or_ours(tmp_path, content):
+    target = tmp_path / "out"
+    target.mkdir()
+    for name in content:
+        (target / name).write_text("ours")
+    replace_with_new(target)
+    assert listing(tmp_path) == {"out": None, "out/new.txt": b"new"}

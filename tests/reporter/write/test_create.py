@@ -235,7 +235,9 @@ def test_a_simulated_record_is_said_at_the_top_and_above_each_table(simulated):
     assert "SIMULATED" in fences((out / "forum.md").read_text())[0]
     assert "Do not file" in (out / "feedback.txt").read_text()
     assert report.title.startswith("SIMULATED")
-    assert [m.command.split()[1] for m in report.missing] == ["run", "run", "run", "migrate"]
+    assert [m.command.split()[1] for m in report.missing] == [
+        "run", "run", "run", "repro.py", "migrate",
+    ]  # fmt: skip
 
 
 def test_a_simulated_fault_is_seen(simulated):
@@ -377,7 +379,9 @@ def test_a_hostile_script_output_ends_no_fence(tmp_path, model):
 
 
 def test_bytes_that_are_no_text_on_the_command_line(tmp_path, fast, model):
-    create(model, tmp_path / "out", Options(devices=["iPhone \udcff"]))
+    np.savez(tmp_path / "r.npz", **{"ane::y": np.zeros(3, np.float32)})
+    options = Options(devices=["iPhone \udcff"], records=[tmp_path / "r.npz"])
+    create(model, tmp_path / "out", options)
     content = json.loads((tmp_path / "out" / "report.json").read_text())
     assert content["devices"][0]["text"] == "iPhone \udcff"
 
@@ -387,7 +391,23 @@ def test_the_commands_can_be_pasted_into_a_shell(tmp_path, fast, name):
     import shlex
 
     report = create(tiny(tmp_path / name), tmp_path / "out", Options())
-    assert {shlex.split(m.command)[2] for m in report.missing} == {name}
+    commands = [shlex.split(m.command) for m in report.missing]
+    assert {words[2] for words in commands if words[0] == "anereport"} == {name}
+
+
+def test_a_device_without_results_is_refused(tmp_path, model):
+    with pytest.raises(AnereportError, match="--device names the device of results"):
+        create(model, tmp_path / "out", Options(devices=["iPhone 14"]))
+
+
+def test_measured_and_simulated_records_are_not_mixed(tmp_path, fast, model):
+    found = simulate(model, "none")
+    for name, evidence in (("a", "simulated"), ("b", "measured")):
+        record = found.model_copy(update={"evidence": evidence})
+        (tmp_path / f"{name}.json").write_text(records.dumps(record))
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    with pytest.raises(AnereportError, match="measured and simulated"):
+        create(model, tmp_path / "out", Options(records=paths))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan"), float("inf")])
