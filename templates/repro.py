@@ -1,6 +1,6 @@
 """Rebuilds {{ name|docstring }} with seeded weights and shows what each compute unit gives.
 
-Needs coremltools and numpy only:  pip install coremltools "numpy<2.4"
+Needs coremltools{{ ", Pillow" if uses_images }} and numpy only:  pip install coremltools "numpy<2.4"{{ " pillow" if uses_images }}
 On a Mac it predicts on CPU, GPU and Neural Engine; elsewhere it stops once the model is built.
 """
 import hashlib

@@ -60,7 +60,8 @@ class IncludeLastPixel:
     """ValidCompletePadding: the last window always holds the last pixel of the input.
 
     Where the kernel's last step would overhang, the border is widened at the end, which a mean does
-    not count (nor did Caffe, whose pooling this is); a window that would start there is left out.
+    not count: the proto is silent, torch's ceil_mode has it so. A window that would start in the
+    padding is left out.
     """
 
     def __init__(self, p: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
