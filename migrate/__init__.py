@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from migrate.faults import FAULTS, fault
     from migrate.features import stand_ins, to_pil
     from migrate.mlprogram import to_mlprogram
-    from migrate.module import Interpreter, to_torch
+    from migrate.module import Interpreter, Model, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, read
+    from migrate.source import to_source
     from migrate.spec import load_spec
     from migrate.weights import count as weight_count
 
@@ -30,6 +31,7 @@ _HOMES = {
     "Interpreter": "module",
     "Layer": "network",
     "Mismatch": "declared",
+    "Model": "module",
     "ModelError": "errors",
     "Network": "network",
     "UnsupportedError": "errors",
@@ -47,6 +49,7 @@ _HOMES = {
     "stand_ins": "features",
     "to_mlprogram": "mlprogram",
     "to_pil": "features",
+    "to_source": "source",
     "to_torch": "module",
     "weight_count": "weights.count",
 }
@@ -58,6 +61,7 @@ __all__ = [
     "Interpreter",
     "Layer",
     "Mismatch",
+    "Model",
     "ModelError",
     "Network",
     "UnsupportedError",
@@ -75,6 +79,7 @@ __all__ = [
     "stand_ins",
     "to_mlprogram",
     "to_pil",
+    "to_source",
     "to_torch",
     "weight_count",
 ]

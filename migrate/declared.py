@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from migrate.features import output_blobs
+from migrate.features import tensor_outputs
 from migrate.mlprogram import example_inputs
 
 if TYPE_CHECKING:
-    from migrate.module import Interpreter
+    from migrate.module import Model
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class Mismatch:
         )
 
 
-def output_shapes(net: Interpreter) -> dict[str, tuple[int, ...]]:
+def output_shapes(net: Model) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor output for inputs of their default shapes, by running."""
     with torch.no_grad():
         outputs = net(*example_inputs(net.network))
     values = outputs if isinstance(outputs, tuple) else (outputs,)
-    names = [feature.name for feature, _ in output_blobs(net.network)]
+    names = [feature.name for feature in tensor_outputs(net.network)]
     return {name: tuple(v.shape) for name, v in zip(names, values, strict=True)}
 
 
-def mismatches(net: Interpreter, shapes: dict[str, tuple[int, ...]]) -> list[Mismatch]:
+def mismatches(net: Model, shapes: dict[str, tuple[int, ...]]) -> list[Mismatch]:
     """Return the outputs that declare one shape, no flexible one, and have another."""
     return [
         Mismatch(feature.name, feature.shape, shapes[feature.name])

@@ -15,11 +15,15 @@ from torch import Tensor, nn
 from migrate import shapes
 from migrate.errors import InputError, ModelError
 from migrate.network import default_shape
+from migrate.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from migrate.network import Feature, Network
+
+
+NUMBERS = {"double": float, "int64": int}  # features of a single number, as regressors have
 
 
 class Scaler(nn.Module):
@@ -68,7 +72,7 @@ class Entrance(nn.Module):
         super().__init__()
         rank5 = network.rank5_images if feature.kind == "image" else network.rank5_arrays
         self.preprocess = nn.Sequential(*_preprocessing(feature, network))
-        self.to_blob = shapes.enter(feature, rank5, network.legacy)
+        self.to_blob = shapes.enter(feature, rank5, network.legacy, network.sequential)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the blob that the layers read."""
@@ -88,20 +92,26 @@ def _preprocessing(feature: Feature, network: Network) -> list[nn.Module]:
     return steps
 
 
-def output_blobs(network: Network) -> list[tuple[Feature, str]]:
-    """Return the outputs that are tensors, each with the blob it is read from.
+def tensor_outputs(network: Network) -> list[Feature]:
+    """Return the outputs that the module gives as tensors.
 
-    Of a classifier that is the probabilities' blob, in the place of the dictionary, or of the
-    label if there is no dictionary; the predicted label is computed from it by `to_outputs`.
+    Of a classifier that are the probabilities, in the place of the dictionary, or of the label if
+    there is no dictionary; the predicted label is computed from them by `to_outputs`.
     """
+    classes = _class_features(network)
+    label = network.predicted_feature if network.labels else None
+    return [f for f in network.outputs if f in classes or f.name != label]
+
+
+def output_blobs(network: Network) -> list[tuple[Feature, str]]:
+    """Return the outputs that are tensors, each with the blob it is read from."""
     classes = _class_features(network)
     written = [blob for layer in network.layers for blob in layer.outputs]
     blob = network.probabilities or (written[-1] if written else "")
     meant = stand_ins(network)
     return [
         (feature, blob if feature in classes else meant.get(feature.name, feature.name))
-        for feature in network.outputs
-        if feature in classes or not (network.labels and feature.name == network.predicted_feature)
+        for feature in tensor_outputs(network)
     ]
 
 
@@ -135,11 +145,13 @@ def _class_features(network: Network) -> list[Feature]:
 def to_outputs(network: Network, values: Sequence[Tensor], exact: bool = False) -> dict[str, Any]:
     """Return the outputs as `MLModel.predict` gives them; `exact` arrays are not cast."""
     outputs: dict[str, Any] = {}
-    for (feature, _), value in zip(output_blobs(network), values, strict=True):
+    for feature, value in zip(tensor_outputs(network), values, strict=True):
         if feature in _class_features(network):
             outputs.update(_classification(network, feature, value.flatten().tolist()))
         elif feature.kind == "image":
             outputs[feature.name] = _to_image(value, feature)
+        elif feature.kind in NUMBERS:
+            outputs[feature.name] = NUMBERS[feature.kind](value.item())
         else:
             outputs[feature.name] = _to_array(value, "" if exact else feature.dtype)
     return outputs
@@ -182,7 +194,7 @@ def to_tensor(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> T
     """Return the feature's tensor from the caller's inputs; absent optional ones are filled."""
     if feature.name not in inputs:
         if feature.optional:
-            return torch.full(default_shape(feature), feature.default or 0.0, dtype=dtype)
+            return admitted(feature, None, dtype)
         raise InputError(f"input '{feature.name}' is missing")
     value = inputs[feature.name]
     image = feature.kind == "image"
@@ -210,33 +222,29 @@ def _fit(feature: Feature, x: Tensor) -> Tensor:
     x = x.reshape(1) if x.ndim == 0 else x
     while rank and x.ndim > rank and x.shape[0] == 1:
         x = x.squeeze(0)
-    if not any(_allowed(tuple(x.shape), bounds) for bounds in _declared(feature)):
-        raise InputError(
-            f"input {feature.name!r} has shape {_product(x.shape)}, "
-            f"the model takes {_product(feature.shape)}"
-            + (", or other shapes that it names" if feature.shapes or feature.bounds else "")
-        )
+    return _checked(feature, x)
+
+
+def _checked(feature: Feature, x: Tensor) -> Tensor:
+    try:
+        shapes.check_shape(x, feature.name, shapes.allowed(feature))
+    except ValueError as error:
+        raise InputError(str(error)) from error
     return x
 
 
-def _declared(feature: Feature) -> list[tuple[tuple[int, int], ...]]:
-    """Return the bounds of every dimension, for each form that the description allows."""
-    shapes = feature.shapes or (feature.shape,)
-    return (
-        [feature.bounds]
-        if feature.bounds
-        else [tuple((n, n) if n > 0 else (1, -1) for n in shape) for shape in shapes]
-    )
+def admitted(feature: Feature, x: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Return an input as the module takes it: one left out is filled, a flexible one checked."""
+    if x is None:
+        return torch.full(default_shape(feature), feature.default or 0.0, dtype=dtype)
+    return x if is_traced(x) or not feature.flexible else _checked(feature, x)
 
 
-def _allowed(shape: tuple[int, ...], bounds: tuple[tuple[int, int], ...]) -> bool:
-    """Tell whether the shape, or what follows its [Seq, Batch], lies within the bounds."""
-    if len(bounds) == 1 and len(shape) > 3:
-        shape = shape[:-2]
-    ends = shape[len(shape) - len(bounds) :] if len(shape) >= len(bounds) else ()
-    return len(ends) == len(bounds) and all(
-        low <= n and (n <= high or high < 0) for n, (low, high) in zip(ends, bounds, strict=True)
-    )
+def passed_on(feature: Feature, x: Tensor) -> Tensor:
+    """Return an output as the next stage of a pipeline gets it; an image has whole values."""
+    if feature.kind != "image" or feature.color == "GRAYSCALE_FLOAT16":
+        return x
+    return x.round().clamp(0, 255)
 
 
 def _product(shape: Sequence[int]) -> str:

@@ -16,9 +16,9 @@ import torch
 
 from migrate.coreml import coremltools
 from migrate.errors import AnereportError, UnsupportedError
-from migrate.features import output_blobs
-from migrate.module import Custom, Interpreter
-from migrate.network import Feature, Network, default_shape, read
+from migrate.features import tensor_outputs
+from migrate.module import Custom, Model, to_torch
+from migrate.network import Feature, Network, default_shape
 from migrate.spec import load_spec
 
 if TYPE_CHECKING:
@@ -43,13 +43,12 @@ def to_mlprogram(
     Raises UnsupportedError for layers without a builder, ConversionError where coremltools fails.
     """
     spec = load_spec(model)
-    network = read(spec)
-    program = convert(Interpreter(network, custom).eval(), precision, target)
+    program = convert(to_torch(spec, custom), precision, target)
     _carry_metadata(spec, program)
     return program
 
 
-def convert(net: Interpreter, precision: str, target: str) -> Any:
+def convert(net: Model, precision: str, target: str) -> Any:
     """Return the traced and converted `net`; see `to_mlprogram`."""
     if precision not in PRECISIONS:
         raise UnsupportedError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
@@ -60,7 +59,7 @@ def convert(net: Interpreter, precision: str, target: str) -> Any:
     inputs = [_input_type(ct, feature) for feature in network.inputs]
     outputs = [
         ct.TensorType(name=feature.name, dtype=_dtype(feature))
-        for feature, _ in output_blobs(network)
+        for feature in tensor_outputs(network)
     ]
     with _quiet():
         try:

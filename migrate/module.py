@@ -12,6 +12,7 @@ rounding and fault injection all hang on it.
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -80,13 +81,14 @@ class Block(nn.Module):
         """Compute every layer's blobs into the table, in order."""
         for op in self.ops:
             watch = None if op.layer.blocks else self.watch  # sub-networks have shown theirs
-            results = self._call(op, [_fetch(blobs, name, op) for name in op.layer.inputs])
-            for name, value in zip(op.layer.outputs, results, strict=False):
+            for name, value in zip(op.layer.outputs, self.call(op, blobs), strict=False):
                 if value is not None:
                     blobs[name] = watch(name, value) if watch else value
 
-    def _call(self, op: Op, inputs: list[Any]) -> Sequence[Any]:
+    def call(self, op: Op, blobs: dict[str, Tensor]) -> Sequence[Any]:
+        """Return what a layer makes of its blobs in the table; an error names the layer."""
         step = getattr(self, op.child)
+        inputs = [_fetch(blobs, name, op) for name in op.layer.inputs]
         try:
             result = shapes.as_batch(step, *inputs) if op.spatial else step(*inputs)
         except UnsupportedError as error:
@@ -104,43 +106,34 @@ class Block(nn.Module):
         return results
 
 
-class Interpreter(Block):
-    """The module of a whole model: features in, features out, in the description's order."""
+class Model(nn.Module):
+    """What the module of every model does: features in and out, by position or by name."""
 
-    def __init__(self, network: Network, custom: Custom | None = None) -> None:
-        missing = unsupported(network, custom or {})
-        if missing:
-            raise UnsupportedError(
-                f"not all of the {len(network.all_layers())} layers are supported: "
-                + "; ".join(missing)
+    network: Network
+    _precision: Tensor
+
+    def admit(self, tensors: Sequence[Tensor | None]) -> dict[str, Tensor]:
+        """Return the input features by name; absent optional ones are filled in.
+
+        Raises TypeError for a wrong number of inputs, InputError for a shape that is not allowed.
+        """
+        wanted = self.network.inputs
+        given = {f.name: x for f, x in zip(wanted, tensors, strict=False) if x is not None}
+        missing = [f.name for f in wanted if f.name not in given and not f.optional]
+        if missing or len(tensors) > len(wanted):
+            raise TypeError(
+                f"expected {len(wanted)} inputs, got {len(tensors)}"
+                + (f"; {missing[0]!r} is missing" if missing else "")
             )
-        super().__init__(network.layers, custom or {})
-        self.network = network
-        self.entrances = nn.ModuleList(features.Entrance(f, network) for f in network.inputs)
-        self.exits = [
-            (blob, Function(shapes.leave(f, network.rank5_arrays)))
-            for f, blob in features.output_blobs(network)
-        ]
-        self.register_buffer("_precision", torch.zeros(0), persistent=False)
-
-    def forward(self, *tensors: Tensor) -> Any:
-        """Return the outputs: one tensor, or a tuple in the description's order."""
-        if len(tensors) != len(self.network.inputs):
-            raise TypeError(f"expected {len(self.network.inputs)} inputs, got {len(tensors)}")
-        blobs = {}
-        for feature, entrance, x in zip(self.network.inputs, self.entrances, tensors, strict=True):
-            value = entrance(x)
-            blobs[feature.name] = self.watch(feature.name, value) if self.watch else value
-        self.run(blobs)
-        outputs = tuple(leave(_output(blobs, blob)) for blob, leave in self.exits)
-        return outputs[0] if len(outputs) == 1 else outputs
+        dtype = self._precision.dtype
+        return {f.name: features.admitted(f, given.get(f.name), dtype) for f in wanted}
 
     def predict(self, inputs: dict[str, Any], *, exact: bool = False) -> dict[str, Any]:
         """Return the outputs by name for inputs by name, as `MLModel.predict` does.
 
         `exact` keeps arrays in the precision computed, where their feature declares another.
         """
-        dtype = self.get_buffer("_precision").dtype
+        dtype = self._precision.dtype
         tensors = [features.to_tensor(f, inputs, dtype) for f in self.network.inputs]
         features.refuse_unknown(self.network, inputs)
         with torch.no_grad():
@@ -149,7 +142,7 @@ class Interpreter(Block):
         return features.to_outputs(self.network, values, exact)
 
     @contextmanager
-    def watching(self, watch: Watch) -> Iterator[Interpreter]:
+    def watching(self, watch: Watch) -> Iterator[Model]:
         """Let `watch` see and replace every blob while the context lasts."""
         blocks = [m for m in self.modules() if isinstance(m, Block)]
         before = [block.watch for block in blocks]
@@ -162,18 +155,73 @@ class Interpreter(Block):
                 block.watch = previous
 
 
-def to_torch(model: Any, custom: Custom | None = None) -> Interpreter:
+class Interpreter(Block, Model):
+    """The module of one network: its layers, between entrances and exits."""
+
+    def __init__(self, network: Network, custom: Custom) -> None:
+        super().__init__(network.layers, custom)
+        self.network = network
+        self.entrances = nn.ModuleList(features.Entrance(f, network) for f in network.inputs)
+        recurrent = network.legacy and network.sequential
+        self.exits = [
+            (blob, Function(shapes.leave(f, network.rank5_arrays, recurrent)))
+            for f, blob in features.output_blobs(network)
+        ]
+        self.register_buffer("_precision", torch.zeros(0), persistent=False)
+
+    def forward(self, *tensors: Tensor | None) -> Any:
+        """Return the outputs: one tensor, or a tuple in the description's order."""
+        blobs = {}
+        for (name, x), entrance in zip(self.admit(tensors).items(), self.entrances, strict=True):
+            value = entrance(x)
+            blobs[name] = self.watch(name, value) if self.watch else value
+        self.run(blobs)
+        outputs = tuple(leave(_output(blobs, blob)) for blob, leave in self.exits)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+
+class Pipeline(Model):
+    """The module of a pipeline: its stages one after another, over a table of features."""
+
+    def __init__(self, network: Network, custom: Custom) -> None:
+        super().__init__()
+        self.network = network
+        self.stages: Any = nn.ModuleList(Interpreter(s, custom) for s in network.stages)
+        self.register_buffer("_precision", torch.zeros(0), persistent=False)
+
+    def forward(self, *tensors: Tensor | None) -> Any:
+        """Return the outputs: one tensor, or a tuple in the description's order."""
+        table = self.admit(tensors)
+        for stage in self.stages:
+            inputs = [table.get(feature.name) for feature in stage.network.inputs]
+            outputs = stage(*inputs)
+            values = outputs if isinstance(outputs, tuple) else (outputs,)
+            for feature, value in zip(features.tensor_outputs(stage.network), values, strict=True):
+                table[feature.name] = features.passed_on(feature, value)
+        outputs = tuple(table[feature.name] for feature in features.tensor_outputs(self.network))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+
+def to_torch(model: Any, custom: Custom | None = None) -> Model:
     """Return the model as an `nn.Module` in evaluation mode, float32.
 
     `model` is a path, a `Model_pb2.Model` or an `MLModel`. Inputs and outputs are the model's
-    features, positional, in the description's order and shapes. Raises ModelError for a file that
-    is no NeuralNetwork, UnsupportedError with every layer that cannot be expressed.
+    features, positional, in the description's order and shapes; an optional input may be left out.
+    Raises ModelError for a file that is no NeuralNetwork and no pipeline of them, UnsupportedError
+    with every layer that cannot be expressed.
     """
     from migrate.network import Network, read
 
     with _uncollected():
         network = model if isinstance(model, Network) else read(model)
-        return Interpreter(network, custom).eval()
+        missing = unsupported(network, custom or {})
+        if missing:
+            raise UnsupportedError(
+                f"not all of the {len(network.all_layers())} layers are supported: "
+                + "; ".join(missing)
+            )
+        kind = Pipeline if network.stages else Interpreter
+        return kind(network, custom or {}).eval()
 
 
 @contextmanager
@@ -235,7 +283,7 @@ def _output(blobs: dict[str, Tensor], name: str) -> Tensor:
 
 def _refusal(error: Exception, inputs: Sequence[Any]) -> str:
     """Say what was wrong with the inputs: their number, or how they fit."""
-    if isinstance(error, TypeError) and "positional argument" in str(error):
+    if isinstance(error, TypeError) and re.search("positional arg|multiple values", str(error)):
         return f"such a layer does not take {len(inputs)} inputs"
     known = [x for x in inputs if x is not None]
     sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in known) or "(none)"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-LONGEST = 60
+LONGEST = 48
 
 
 def identifiers(names: Iterable[str], reserved: Collection[str] = ()) -> dict[str, str]:
@@ -44,6 +44,13 @@ def numbered(names: Iterable[str]) -> list[str]:
     return found
 
 
+def fresh(stem: str, taken: set[str]) -> str:
+    """Return the stem, numbered if it is taken already, and take it."""
+    name = _unused(stem, taken, Counter())
+    taken.add(name)
+    return name
+
+
 def _plain(name: str) -> bool:
     return name.isascii() and name.isidentifier() and len(name) <= LONGEST
 
@@ -51,8 +58,15 @@ def _plain(name: str) -> bool:
 def _clean(name: str, forbidden: Collection[str]) -> str:
     cleaned = re.sub(r"[^0-9a-zA-Z_]+", "_", name).strip("_") or "unnamed"
     cleaned = f"n{cleaned}" if cleaned[0].isdigit() else cleaned
-    cleaned = cleaned[:LONGEST]
+    cleaned = _ending(cleaned) if len(cleaned) > LONGEST else cleaned
     return f"{cleaned}_" if cleaned in forbidden else cleaned
+
+
+def _ending(cleaned: str) -> str:
+    """Return the end of a long name, which says most, from the start of a word on."""
+    end = cleaned[-LONGEST:]
+    word = re.search("_([a-zA-Z])", end)
+    return end[word.start(1) :] if word else f"n{end[1:]}"
 
 
 def _unused(stem: str, taken: set[str], counts: Counter[str]) -> str:

@@ -1,7 +1,8 @@
 """A Core ML NeuralNetwork as plain frozen data: mirrors the proto, knows no torch.
 
 `read` accepts a path, a `Model_pb2.Model` or a coremltools `MLModel`, unwraps the container
-(neuralNetwork, neuralNetworkClassifier, neuralNetworkRegressor) and returns a `Network`.
+(neuralNetwork, neuralNetworkClassifier, neuralNetworkRegressor, or a pipeline of these) and returns
+a `Network`. Of an updatable model it is the part that predicts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from migrate.errors import ModelError
 from migrate.spec import load_spec, not_a_network
 
 NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
+PIPELINES = ("pipeline", "pipelineClassifier", "pipelineRegressor")
+RECURRENT = (
+    "simpleRecurrent", "gru", "uniDirectionalLSTM", "biDirectionalLSTM", "sequenceRepeat",
+)  # fmt: skip
 FIRST_ND_FIELD = 600  # NeuralNetwork.proto: the layers numbered from here on need spec version 4
 LARGEST = 2**31 - 1  # elements of a feature or blob: a claimed size is refused, not allocated
 FLEXIBLE_DIMENSION = 64  # what stands for a dimension that the description leaves open
@@ -33,6 +38,11 @@ class Feature:
     default: float | None = None  # what an absent optional input is filled with
     shapes: tuple[tuple[int, ...], ...] = ()  # the enumerated shapes, if any
     bounds: tuple[tuple[int, int], ...] = ()  # (lower, upper) per dimension; -1: no upper bound
+
+    @property
+    def flexible(self) -> bool:
+        """Whether the description allows several shapes."""
+        return bool(self.shapes or self.bounds)
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Network:
     labels: tuple[str, ...] | tuple[int, ...] = ()
     probabilities: str = ""  # the blob that a classifier reads its probabilities from
     predicted_feature: str = ""
-    probabilities_feature: str = ""
+    stages: tuple[Network, ...] = ()  # of a pipeline, which has no layers of its own
 
     @property
     def legacy(self) -> bool:
@@ -73,12 +83,20 @@ class Network:
             fields.get(layer.kind, FIRST_ND_FIELD) < FIRST_ND_FIELD for layer in self.all_layers()
         )
 
+    @property
+    def sequential(self) -> bool:
+        """Whether layers address Seq, the first of the five dimensions, or may do so."""
+        return not self.legacy or any(_addresses_sequence(layer) for layer in self.layers)
+
     def all_layers(self) -> tuple[Layer, ...]:
         """Return every layer, those inside branches and loops included."""
-        return tuple(_flatten(self.layers))
+        own = tuple(_flatten(self.layers))
+        return own + tuple(layer for stage in self.stages for layer in stage.all_layers())
 
     def overwritten(self) -> dict[str, tuple[str, ...]]:
         """Return each blob that several top-level layers write, with the layers' names."""
+        if self.stages:
+            return {b: w for stage in self.stages for b, w in stage.overwritten().items()}
         writers: dict[str, list[str]] = {feature.name: ["the input"] for feature in self.inputs}
         for layer in self.layers:
             if not layer.blocks:
@@ -90,30 +108,89 @@ class Network:
 def read(model: Any) -> Network:
     """Return the `Network` of a path, a `Model_pb2.Model` or an `MLModel`.
 
-    Raises ModelError, in one sentence, for anything that is not a NeuralNetwork.
+    Raises ModelError, in one sentence, for anything that is neither a NeuralNetwork nor a pipeline
+    whose stages are.
     """
     spec = load_spec(model)
     kind = spec.WhichOneof("Type")
+    if kind in PIPELINES:
+        return _pipeline(spec)
     if kind not in NETWORKS:
         raise ModelError(not_a_network(model, kind))
+    return _network(spec)
+
+
+def _network(spec: Any) -> Network:
+    kind, description = spec.WhichOneof("Type"), spec.description
     network = getattr(spec, kind)
-    description = spec.description
     inputs = tuple(_feature(f) for f in description.input)
-    layers = tuple(_layers(network.layers, {f.name for f in inputs}))
     return Network(
         kind=kind,
         spec_version=int(spec.specificationVersion),
         inputs=inputs,
         outputs=tuple(_feature(f) for f in description.output),
-        layers=layers,
+        layers=tuple(_layers(network.layers, {f.name for f in inputs})),
         rank5_arrays=network.arrayInputShapeMapping == 0,
         rank5_images=network.imageInputShapeMapping == 0,
         preprocessing=tuple(network.preprocessing),
         labels=_labels(network),
         probabilities=getattr(network, "labelProbabilityLayerName", ""),
         predicted_feature=description.predictedFeatureName,
-        probabilities_feature=description.predictedProbabilitiesName,
     )
+
+
+def _pipeline(spec: Any) -> Network:
+    """Join the stages: each reads features of the pipeline or of the stages before it."""
+    models = _stages(spec)
+    others = [
+        f"{i} ({model.WhichOneof('Type') or 'of no type'})"
+        for i, model in enumerate(models, 1)
+        if model.WhichOneof("Type") not in NETWORKS
+    ]
+    if not models:
+        raise ModelError("the model is a pipeline without stages, not a NeuralNetwork")
+    if others:
+        raise ModelError(
+            f"of the pipeline's {len(models)} stages these are not a NeuralNetwork: "
+            + ", ".join(others)
+        )
+    stages = tuple(_network(model) for model in models)
+    inputs = tuple(_feature(f) for f in spec.description.input)
+    outputs = tuple(_feature(f) for f in spec.description.output)
+    known = {feature.name for feature in inputs}
+    for i, stage in enumerate(stages, 1):
+        for feature in stage.inputs:
+            if feature.name not in known and not feature.optional:
+                raise ModelError(
+                    f"stage {i} of the pipeline reads {feature.name!r}, "
+                    "which is no input and no output of an earlier stage"
+                )
+        known.update(feature.name for feature in stage.outputs)
+    lost = [feature.name for feature in outputs if feature.name not in known]
+    if lost:
+        raise ModelError(f"output {lost[0]!r} of the pipeline is given by no stage")
+    classifiers = [stage for stage in stages if stage.labels]
+    return Network(
+        kind=spec.WhichOneof("Type"),
+        spec_version=int(spec.specificationVersion),
+        inputs=inputs,
+        outputs=outputs,
+        layers=(),
+        rank5_arrays=False,
+        rank5_images=False,
+        labels=classifiers[-1].labels if classifiers else (),
+        predicted_feature=classifiers[-1].predicted_feature if classifiers else "",
+        stages=stages,
+    )
+
+
+def _stages(spec: Any) -> list[Any]:
+    """Return the models of a pipeline, those of pipelines inside it in their place."""
+    kind = spec.WhichOneof("Type")
+    if kind not in PIPELINES:
+        return [spec]
+    pipeline = spec.pipeline if kind == "pipeline" else getattr(spec, kind).pipeline
+    return [stage for model in pipeline.models for stage in _stages(model)]
 
 
 def _feature(description: Any) -> Feature:
@@ -238,6 +315,16 @@ def _layer(message: Any, defined: set[str]) -> Layer:
     outer = [blob for blob in dict.fromkeys([*read, *written]) if blob in defined]
     return Layer(
         message.name, kind, (*inputs, *outer), (*outputs, *written), params, blocks, len(outer)
+    )
+
+
+def _addresses_sequence(layer: Layer) -> bool:
+    p = layer.params
+    return (
+        layer.kind in RECURRENT
+        or (layer.kind == "concat" and p.sequenceConcat)
+        or (layer.kind == "reshape" and len(p.targetShape) == 4)
+        or (layer.kind == "permute" and bool(p.axis) and p.axis[0] != 0)
     )
 
 

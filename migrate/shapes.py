@@ -12,11 +12,13 @@ networks that coremltools writes add the dimension again with expandDims, and ex
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.network import LARGEST
 
 if TYPE_CHECKING:
@@ -67,32 +69,66 @@ def as_batch(step: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Tensor:
     return y.reshape(tuple(x.shape[:-3]) + tuple(y.shape[-3:]))
 
 
-def enter(feature: Feature, rank5_mapping: bool, legacy: bool) -> Callable[[Tensor], Tensor]:
+def enter(
+    feature: Feature, rank5_mapping: bool, legacy: bool, sequential: bool
+) -> Callable[[Tensor], Tensor]:
     """Return the function from a feature's tensor to the blob that the layers see.
 
-    Rank 1 is C, rank 3 is [C, H, W], either with [Seq, Batch] in front at run time; a network of
-    old layers alone starts at [Batch, C, H, W], any other at rank 5.
+    An array of rank 1 is C, one of rank 3 [C, H, W], either with [Seq, Batch] in front at run time.
+    A network of old layers alone starts at [Batch, C, H, W] where it can, any other at rank 5.
     """
     if not rank5_mapping:
         return _unchanged
-    if feature.kind == "multiArray" and len(feature.shape) == 2:
+    rank = len(feature.shape)
+    if feature.kind == "multiArray" and rank == 2:
         raise ModelError(
             f"input '{feature.name}' is declared with 2 dimensions; "
             "the rank-5 mapping knows 1 (C), 3 (C, H, W), 4 and 5"
         )
-    rank = 4 if legacy else 5
-    longest = 3 if len(feature.shape) == 1 else 1  # of the tensors that end in C
-
-    def to_blob(x: Tensor) -> Tensor:
-        return at_rank(x.unsqueeze(-1).unsqueeze(-1) if x.ndim <= longest else x, rank)
-
-    return to_blob
+    if feature.kind == "multiArray" and rank in (1, 3):
+        forms = {1: _vectors, 3: _images} if sequential else {1: _vector_batch, 3: _image_batch}
+        return forms[rank]
+    return partial(at_rank, rank=4 if legacy else 5)
 
 
-def leave(feature: Feature, rank5_mapping: bool) -> Callable[[Tensor], Tensor]:
+def _vectors(x: Tensor) -> Tensor:
+    return sequence_of_vectors(x).unsqueeze(-1).unsqueeze(-1)
+
+
+@helper
+def sequence_of_vectors(x: Tensor) -> Tensor:
+    """Return [Seq, Batch, C] of [C], [Batch, C], [Seq, Batch, C] or these with H and W of 1."""
+    x = x.flatten(-3) if x.ndim > 3 else x
+    return x.reshape((1,) * (3 - x.ndim) + tuple(x.shape))
+
+
+def _images(x: Tensor) -> Tensor:
+    return sequence_of_images(x)
+
+
+@helper
+def sequence_of_images(x: Tensor) -> Tensor:
+    """Return [Seq, Batch, C, H, W] of [C, H, W], [Batch, C, H, W] or itself."""
+    return x.reshape((1,) * (5 - x.ndim) + tuple(x.shape))
+
+
+def _vector_batch(x: Tensor) -> Tensor:
+    if x.ndim > 2:
+        return x if x.ndim > 3 else x.unsqueeze(-1).unsqueeze(-1)
+    return x.reshape((-1, x.shape[-1], 1, 1))
+
+
+def _image_batch(x: Tensor) -> Tensor:
+    return x if x.ndim > 4 else x.reshape((-1, *x.shape[-3:]))
+
+
+def leave(
+    feature: Feature, rank5_mapping: bool, recurrent: bool = False
+) -> Callable[[Tensor], Tensor]:
     """Return the function from an output's blob to the feature's tensor, at the declared rank.
 
-    Without a declared shape an output of rank 4 is [C, H, W], one of rank 5 stays as it is.
+    Without a declared shape an output of rank 4 is [C, H, W], one of rank 5 stays as it is; in a
+    `recurrent` network of old layers it is [C, H, W] too, unless there is a Seq or Batch.
     """
     if not rank5_mapping:
         return torch.atleast_1d
@@ -101,16 +137,54 @@ def leave(feature: Feature, rank5_mapping: bool) -> Callable[[Tensor], Tensor]:
     def from_blob(x: Tensor) -> Tensor:
         if rank == 1:
             return _drop(x.flatten(-3), 1)
-        return _drop(x, rank or (3 if x.ndim == 4 else 5))
+        return _drop(x, rank or (3 if recurrent or x.ndim == 4 else 5))
 
     return from_blob
 
 
 def _drop(x: Tensor, rank: int) -> Tensor:
-    while x.ndim > rank and x.shape[0] == 1:
+    """Remove dimensions in front that are 1, down to this rank."""
+    for _ in range(x.ndim - rank):
         x = x.squeeze(0)
     return x
 
 
 def _unchanged(x: Tensor) -> Tensor:
     return x
+
+
+def allowed(feature: Feature) -> list[tuple[int | tuple[int, int | None], ...]]:
+    """Return each form that the description allows: a size, or (lowest, highest), per dimension."""
+    if feature.bounds:
+        return [
+            tuple(low if low == high else (low, high if high >= 0 else None) for low, high in f)
+            for f in (feature.bounds,)
+        ]
+    forms = feature.shapes or (feature.shape,)
+    return [tuple(n if n > 0 else (1, None) for n in shape) for shape in forms]
+
+
+def fits(shape: tuple[int, ...], form: tuple[int | tuple[int, int | None], ...]) -> bool:
+    """Tell whether a shape is of a form: a size, or (lowest, highest or None), per dimension."""
+    ends = ((n, n) if isinstance(n, int) else n for n in form)
+    return len(shape) == len(form) and all(
+        low <= n and (high is None or n <= high) for n, (low, high) in zip(shape, ends, strict=True)
+    )
+
+
+@helper
+def check_shape(
+    x: Tensor, name: str, forms: list[tuple[int | tuple[int, int | None], ...]]
+) -> None:
+    """Refuse a shape that is of none of the forms; further dimensions may lead.
+
+    [Seq, Batch, C, 1, 1] is of the form C.
+    """
+    for form in forms:
+        shape = tuple(x.shape[:-2] if len(form) == 1 and x.ndim > 3 else x.shape)
+        if len(shape) >= len(form) and fits(shape[len(shape) - len(form) :], form):
+            return
+    texts = [[n if isinstance(n, int) else f"{n[0]}..{n[1] or ''}" for n in f] for f in forms]
+    wanted = ", ".join("x".join(map(str, text)) for text in texts)
+    found = "x".join(map(str, x.shape))
+    raise ValueError(f"input {name!r} has shape {found}, the model takes {wanted}")

@@ -13,9 +13,6 @@ KINDS = {
     "neuralNetworkClassifier": "NeuralNetwork classifier",
     "neuralNetworkRegressor": "NeuralNetwork regressor",
     "mlProgram": "ML Program",
-    "pipeline": "pipeline",
-    "pipelineClassifier": "classifier pipeline",
-    "pipelineRegressor": "regressor pipeline",
     "treeEnsembleClassifier": "tree ensemble classifier",
     "treeEnsembleRegressor": "tree ensemble regressor",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from migrate.errors import UnsupportedError
+from migrate.helpers import recorder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,17 @@ def is_traced(*values: Any) -> bool:
     recorded = any(isinstance(value, torch.fx.Proxy) for value in values)
     tracing = torch._C._get_tracing_state() is not None
     return recorded or tracing or torch.compiler.is_compiling()
+
+
+def surely(size: int, value: int) -> bool:
+    """Tell whether a size has a value at every size of the input."""
+    return (recorder() is None or type(size) is int) and size == value
+
+
+def at_most(size: int, bound: float) -> bool:
+    """Tell of a recorded module whether a size never exceeds a bound; otherwise nothing is sure."""
+    found = recorder()
+    return found is not None and not found.sizes_vary and int(size) <= bound
 
 
 def shape_of(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from migrate import registry, weights
 from migrate.errors import ModelError
+from migrate.helpers import helper, inlined
 from migrate.registry import activation, layer
 
 if TYPE_CHECKING:
@@ -28,19 +30,26 @@ def activation_layer(p: Any) -> Step:
 @activation("linear")
 def linear(p: Any) -> Step:
     """Compute alpha x + beta."""
-    return lambda x: x * p.alpha + p.beta
+    return partial(linear_function, alpha=p.alpha, beta=p.beta)
+
+
+@inlined
+def linear_function(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """Compute alpha x + beta."""
+    y = x if alpha == 1 else x * alpha
+    return y if beta == 0 else y + beta
 
 
 @activation("ReLU")
 def relu(p: Any) -> Step:
     """Compute max(0, x)."""
-    return nn.ReLU()
+    return F.relu
 
 
 @activation("leakyReLU")
 def leaky_relu(p: Any) -> Step:
     """Compute x where x >= 0, else alpha x."""
-    return nn.LeakyReLU(p.alpha)
+    return lambda x: F.leaky_relu(x, p.alpha)
 
 
 @activation("thresholdedReLU")
@@ -52,37 +61,49 @@ def thresholded_relu(p: Any) -> Step:
 @activation("tanh")
 def tanh(p: Any) -> Step:
     """Compute tanh x."""
-    return nn.Tanh()
+    return torch.tanh
 
 
 @activation("scaledTanh")
 def scaled_tanh(p: Any) -> Step:
     """Compute alpha tanh(beta x)."""
-    return lambda x: p.alpha * torch.tanh(p.beta * x)
+    return partial(scaled_tanh_function, alpha=p.alpha, beta=p.beta)
+
+
+@inlined
+def scaled_tanh_function(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """Compute alpha tanh(beta x)."""
+    return alpha * torch.tanh(beta * x)
 
 
 @activation("sigmoid")
 def sigmoid(p: Any) -> Step:
     """Compute 1 / (1 + exp(-x))."""
-    return nn.Sigmoid()
+    return torch.sigmoid
 
 
 @activation("sigmoidHard")
 def sigmoid_hard(p: Any) -> Step:
     """Compute min(max(alpha x + beta, 0), 1)."""
-    return lambda x: (p.alpha * x + p.beta).clamp(0, 1)
+    return partial(hard_sigmoid, alpha=p.alpha, beta=p.beta)
+
+
+@inlined
+def hard_sigmoid(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """Compute alpha x + beta, limited to 0 and 1."""
+    return (alpha * x + beta).clamp(0, 1)
 
 
 @activation("ELU")
 def elu(p: Any) -> Step:
     """Compute x where x >= 0, else alpha (exp(x) - 1)."""
-    return nn.ELU(p.alpha)
+    return lambda x: F.elu(x, p.alpha)
 
 
 @activation("softsign")
 def softsign(p: Any) -> Step:
     """Compute x / (1 + |x|)."""
-    return nn.Softsign()
+    return F.softsign
 
 
 @activation("softplus")
@@ -91,6 +112,7 @@ def softplus(p: Any) -> Step:
     return softplus_function
 
 
+@helper
 def softplus_function(x: Tensor) -> Tensor:
     """Compute log(1 + exp x) at every x; F.softplus turns linear above its threshold of 20."""
     return F.relu(x) + torch.log1p(torch.exp(-x.abs()))

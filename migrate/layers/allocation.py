@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from migrate import weights
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.layers.tensor import positive
 from migrate.registry import layer
 from migrate.shapes import affordable
@@ -153,7 +154,7 @@ def squeeze(p: Any) -> Step:
         raise ModelError("axes are empty and squeezeAll is not set")
 
     def remove(x: Tensor) -> Tensor:
-        y = x.squeeze() if p.squeezeAll else x.squeeze(axes)
+        y = x.squeeze() if p.squeezeAll else x.squeeze(axes if len(axes) > 1 else axes[0])
         if not p.squeezeAll and y.ndim != x.ndim - len(axes):
             raise ValueError(f"axes {list(axes)} are not all of size 1")
         return y
@@ -188,14 +189,29 @@ def constantPad(p: Any) -> Step:
         raise ModelError("padAmounts may give a size before or after a dimension, not both")
 
     def pad(x: Tensor, given: Tensor | None = None) -> Tensor:
-        amounts = stored if given is None else computed(given)
-        if len(amounts) != 2 * x.ndim:
-            raise ValueError(f"padAmounts has {len(amounts)} entries, expected {2 * x.ndim}")
+        if given is not None:
+            return pad_by(x, given, p.padToGivenOutputSizeMode, p.value)
+        if len(stored) != 2 * x.ndim:
+            raise ValueError(f"padAmounts has {len(stored)} entries, expected {2 * x.ndim}")
         if p.padToGivenOutputSizeMode:
-            wanted = (torch.as_tensor(n) - x.shape[i // 2] for i, n in enumerate(amounts))
-            amounts = tuple(missing.clamp(min=0) for missing in wanted)
+            return pad_by(x, stored, True, p.value)
         # torch names the last dimension first
-        order = [n for i in reversed(range(x.ndim)) for n in amounts[2 * i : 2 * i + 2]]
+        order = [n for i in reversed(range(x.ndim)) for n in stored[2 * i : 2 * i + 2]]
         return F.pad(x, order, value=p.value)
 
     return pad
+
+
+@helper
+def pad_by(x: Tensor, amounts: Tensor | list[int], to_size: bool, value: float) -> Tensor:
+    """Pad before and after each dimension, in this order, by amounts or up to a size."""
+    given: list[Any] = list(
+        amounts.flatten().int().unbind() if isinstance(amounts, Tensor) else amounts
+    )
+    if len(given) != 2 * x.ndim:
+        raise ValueError(f"padAmounts has {len(given)} entries, expected {2 * x.ndim}")
+    if to_size:
+        missing = (torch.as_tensor(n) - x.shape[i // 2] for i, n in enumerate(given))
+        given = [n.clamp(min=0) for n in missing]
+    order = [n for i in reversed(range(x.ndim)) for n in given[2 * i : 2 * i + 2]]
+    return F.pad(x, order, value=value)

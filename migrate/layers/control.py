@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from migrate.errors import ModelError, UnsupportedError
+from migrate.helpers import helper
 from migrate.network import LARGEST
 from migrate.registry import layer
 from migrate.tracing import is_traced
@@ -110,7 +111,7 @@ class Branch(Flow):
 
     def run(self, blobs: Blobs, own: Tensor | None) -> None:
         """Run one of the two."""
-        (self.if_branch if _holds(own) else self.else_branch).run(blobs)
+        (self.if_branch if holds(_written(own)) else self.else_branch).run(blobs)
 
 
 @layer("branch", nested=True)
@@ -157,7 +158,7 @@ class Loop(Flow):
         if not self.variable:
             return True
         self.condition.run(blobs)
-        return _holds(blobs.get(self.variable))
+        return holds(_written(blobs.get(self.variable)))
 
 
 @layer("loop", nested=True)
@@ -166,10 +167,16 @@ def loop(layer: Layer, make_block: MakeBlock, given: Any) -> Step:
     return Loop(layer, make_block)
 
 
-def _holds(condition: Tensor | None) -> bool:
+@helper
+def holds(condition: Tensor) -> bool:
+    """Tell whether a condition is not close to zero."""
+    return bool(condition.reshape(()).abs() > CLOSE_TO_ZERO)
+
+
+def _written(condition: Tensor | None) -> Tensor:
     if condition is None:
         raise ModelError("the blob of the condition has not been written")
-    return bool(condition.reshape(()).abs() > CLOSE_TO_ZERO)
+    return condition
 
 
 class Constant(nn.Module):
@@ -198,12 +205,18 @@ def rangeStatic(p: Any) -> Step:
 def rangeDynamic(p: Any) -> Step:
     """Return the numbers up to the first input; start and step may be further inputs."""
 
-    def arange(end: Tensor, start: Any = p.startValue, step: Any = p.stepSizeValue) -> Tensor:
-        end, start, step = (
-            x.reshape(()) if isinstance(x, Tensor) else x for x in (end, start, step)
-        )
-        # torch.arange refuses an end before the start, where numpy returns nothing
-        count = torch.ceil((end.double() - start) / step).clamp(min=0)
-        return start + step * torch.arange(count, dtype=end.dtype, device=end.device)  # type: ignore[call-overload]  # tensors trace
+    def arange(
+        end: Tensor, start: Tensor | float = p.startValue, step: Tensor | float = p.stepSizeValue
+    ) -> Tensor:
+        return range_to(end, start, step)
 
     return arange
+
+
+@helper
+def range_to(end: Tensor, start: Any, step: Any) -> Tensor:
+    """Return the numbers from `start` up to `end`, excluded, by steps of `step`."""
+    end, start, step = (torch.as_tensor(n, dtype=end.dtype).reshape(()) for n in (end, start, step))
+    # torch.arange refuses an end before the start, where numpy returns nothing
+    count: Any = torch.ceil((end.double() - start) / step).clamp(min=0)
+    return start + step * torch.arange(count, dtype=end.dtype, device=end.device)

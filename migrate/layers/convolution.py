@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from migrate import weights
 from migrate.errors import ModelError
-from migrate.layers.padding import SamePad, edges, heavy_start, pair, split
+from migrate.helpers import helper
+from migrate.layers.padding import Pad, SamePad, edges, heavy_start, pair, same_pad
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def convolution(p: Any) -> Step:
 def _convolution(p: Any) -> nn.Module:
     kernel, stride, dilation = _geometry(p)
     groups = p.nGroups or 1
-    reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+    reach = _reach(kernel, dilation)
     weight = weights.array(p.weights, (p.outputChannels, p.kernelChannels, *kernel), "weights")
     conv = nn.Conv2d(
         int(p.kernelChannels) * groups, int(p.outputChannels), kernel, stride,
@@ -38,8 +39,8 @@ def _convolution(p: Any) -> nn.Module:
     )  # fmt: skip
     conv.weight, conv.bias = parameter(weight), _bias(p)
     pad = _border(p, reach, stride)
-    if isinstance(pad, nn.ZeroPad2d) and pad.padding[::2] == pad.padding[1::2]:
-        conv.padding = (pad.padding[2], pad.padding[0])
+    if isinstance(pad, Pad) and pad.amounts[::2] == pad.amounts[1::2]:
+        conv.padding = (pad.amounts[2], pad.amounts[0])
         return conv
     return nn.Sequential(OrderedDict(pad=pad, conv=conv))
 
@@ -53,8 +54,7 @@ class GivenWeights(nn.Module):
             raise ModelError("weights are empty; only a convolution may take them as an input")
         kernel, self.stride, self.dilation = _geometry(p)
         self.groups = p.nGroups or 1
-        reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, self.dilation, strict=True))
-        self.pad = _border(p, reach, self.stride)
+        self.pad = _border(p, _reach(kernel, self.dilation), self.stride)
         self.bias = _bias(p)
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -62,11 +62,11 @@ class GivenWeights(nn.Module):
         return F.conv2d(self.pad(x), weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
-def _border(p: Any, reach: tuple[int, ...], stride: tuple[int, int]) -> nn.Module:
+def _border(p: Any, reach: tuple[int, int], stride: tuple[int, int]) -> SamePad | Pad:
     if p.WhichOneof("ConvolutionPaddingType") == "same":
-        return SamePad(reach, stride, p.same.asymmetryMode)
+        return same_pad(reach, stride, p.same.asymmetryMode)
     top, bottom, left, right = edges(p.valid.paddingAmounts, "paddingAmounts")
-    return nn.ZeroPad2d((left, right, top, bottom))
+    return Pad((left, right, top, bottom))
 
 
 class Deconvolution(nn.Module):
@@ -83,24 +83,41 @@ class Deconvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """ValidPadding crops its amounts; outputShape, or else SamePadding, names the size."""
         conv = self.conv
-        if not (self.size or self.same):
-            y, (top, bottom, left, right) = conv(x), self.edges
-            y = y.narrow(-2, top, y.shape[-2] - top - bottom)
-            return y.narrow(-1, left, y.shape[-1] - left - right)
-        height, width = self.size or (n * s for n, s in zip(x.shape[-2:], conv.stride, strict=True))
-        full = [self._full(axis, n) for axis, n in enumerate(x.shape[-2:])]
-        grow = [max(0, height - full[0]), max(0, width - full[1])]
-        top, _ = split(max(0, full[0] - height), self.heavy_start)
-        left, _ = split(max(0, full[1] - width), self.heavy_start)
-        y = F.conv_transpose2d(
-            x, conv.weight, conv.bias, conv.stride, 0, grow, conv.groups, conv.dilation
-        )
-        return y[..., top : top + height, left : left + width]
+        if self.size or self.same:
+            return deconvolve(
+                x, conv.weight, conv.bias, conv.stride, conv.dilation, conv.groups, self.size,
+                self.heavy_start,
+            )  # fmt: skip
+        y, (top, bottom, left, right) = conv(x), self.edges
+        y = y.narrow(-2, top, y.shape[-2] - top - bottom)
+        return y.narrow(-1, left, y.shape[-1] - left - right)
 
-    def _full(self, axis: int, size: int) -> int:
-        """Return the size before anything is cropped."""
-        reach = (self.conv.kernel_size[axis] - 1) * self.conv.dilation[axis] + 1
-        return (size - 1) * self.conv.stride[axis] + reach
+
+@helper
+def deconvolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    size: tuple[int, ...] = (),
+    heavy_start: bool = False,
+) -> Tensor:
+    """Convolve transposed, to `size` or else to the input's size times the stride.
+
+    What is too much is cut off both sides, the odd pixel on the heavy one.
+    """
+    grow, cut = [], []
+    wanted = size or [n * step for n, step in zip(x.shape[-2:], stride, strict=True)]
+    for axis in (0, 1):
+        reach = (weight.shape[axis + 2] - 1) * dilation[axis] + 1
+        full = (x.shape[axis - 2] - 1) * stride[axis] + reach
+        grow.append(max(0, wanted[axis] - full))
+        surplus = max(0, full - wanted[axis])
+        cut.append(surplus - surplus // 2 if heavy_start else surplus // 2)
+    y = F.conv_transpose2d(x, weight, bias, stride, 0, grow, groups, dilation)
+    return y[..., cut[0] : cut[0] + wanted[0], cut[1] : cut[1] + wanted[1]]
 
 
 def _deconvolution(p: Any) -> nn.Module:
@@ -136,6 +153,11 @@ def _geometry(p: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]
         pair(p.stride, 1, "stride"),
         pair(p.dilationFactor, 1, "dilationFactor"),
     )
+
+
+def _reach(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    """Return how many pixels a dilated kernel spans."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
 
 
 def _bias(p: Any) -> nn.Parameter | None:

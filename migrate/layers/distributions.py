@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.registry import layer
 from migrate.shapes import affordable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from migrate.registry import Step
 
@@ -26,34 +26,59 @@ DEFAULT_EPSILON = 1e-10  # CategoricalDistributionLayerParams
 def _normal(p: Any) -> Draw:
     if p.stdDev < 0:
         raise ModelError(f"stdDev {p.stdDev:g} is negative")
-    return lambda like: torch.randn_like(like) * p.stdDev + p.mean
+    return lambda like: random_normal(like, p.mean, p.stdDev, p.seed)
 
 
 def _uniform(p: Any) -> Draw:
     if not p.minVal <= p.maxVal:
         raise ModelError(f"minVal {p.minVal:g} is greater than maxVal {p.maxVal:g}")
-    return lambda like: torch.rand_like(like) * (p.maxVal - p.minVal) + p.minVal
+    return lambda like: random_uniform(like, p.minVal, p.maxVal, p.seed)
 
 
 def _bernoulli(p: Any) -> Draw:
     if not 0 <= p.prob <= 1:
         raise ModelError(f"prob {p.prob:g} is not between 0 and 1")
-    return lambda like: (torch.rand_like(like) < p.prob).to(like.dtype)
+    return lambda like: random_bernoulli(like, p.prob, p.seed)
+
+
+@helper
+def random_normal(like: Tensor, mean: float, deviation: float, seed: int) -> Tensor:
+    """Return normal values in the shape of a tensor; the same ones if the seed is not negative."""
+    with torch.random.fork_rng(devices=[], enabled=seed >= 0):
+        if seed >= 0:
+            torch.manual_seed(seed)
+        return torch.randn_like(like) * deviation + mean
+
+
+@helper
+def random_uniform(like: Tensor, low: float, high: float, seed: int) -> Tensor:
+    """Return uniform values in the shape of a tensor; the same ones if the seed is not negative."""
+    with torch.random.fork_rng(devices=[], enabled=seed >= 0):
+        if seed >= 0:
+            torch.manual_seed(seed)
+        return torch.rand_like(like) * (high - low) + low
+
+
+@helper
+def random_bernoulli(like: Tensor, probability: float, seed: int) -> Tensor:
+    """Return ones and zeros in the shape of a tensor; the same ones if the seed is not negative."""
+    with torch.random.fork_rng(devices=[], enabled=seed >= 0):
+        if seed >= 0:
+            torch.manual_seed(seed)
+        return (torch.rand_like(like) < probability).to(like.dtype)
 
 
 class Random(nn.Module):
     """Random values in the shape of a tensor that `shape` makes of the inputs, of their dtype."""
 
-    def __init__(self, draw: Draw, shape: Step, seed: int) -> None:
+    def __init__(self, draw: Draw, shape: Step) -> None:
         super().__init__()
-        self.draw, self.shape, self.seed = draw, shape, seed
+        self.draw, self.shape = draw, shape
         self.zero = nn.Buffer(torch.zeros(1), persistent=False)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return new values, the same on each call if there is a seed."""
-        like = self.shape(*inputs or (self.zero,))
-        with seeded(self.seed):
-            return self.draw(like)
+        return self.draw(self.shape(*inputs or (self.zero,)))
 
 
 def _like(p: Any) -> Step:
@@ -72,7 +97,7 @@ def _dynamic(p: Any) -> Step:
 
 
 def _random(draw: Any, shape: Any, p: Any) -> Step:
-    return Random(draw(p), shape(p), p.seed)
+    return Random(draw(p), shape(p))
 
 
 for _name, _draw in (("Normal", _normal), ("Uniform", _uniform), ("Bernoulli", _bernoulli)):
@@ -90,23 +115,17 @@ def categoricalDistribution(p: Any) -> Step:
     if min(epsilon, temperature) < 0:
         raise ModelError("eps and temperature must not be negative")
 
-    def step(x: Tensor) -> Tensor:
-        logits = x if p.isLogits else torch.log(x + epsilon)
-        probabilities = torch.softmax(logits / temperature, -1)
-        rows = probabilities.reshape(-1, x.shape[-1])
-        with seeded(p.seed):
-            drawn = torch.multinomial(rows, p.numSamples, replacement=True)
-        return drawn.reshape((*x.shape[:-1], p.numSamples)).to(x.dtype)
-
-    return step
+    return lambda x: categorical(x, p.numSamples, p.isLogits, epsilon, temperature, p.seed)
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let torch draw from `seed` on, and then go on as before; a negative seed changes nothing."""
-    if seed < 0:
-        yield
-        return
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
+@helper
+def categorical(
+    x: Tensor, count: int, logits: bool, epsilon: float, temperature: float, seed: int
+) -> Tensor:
+    """Draw indices along the last axis by their probabilities, or by logits."""
+    weights = torch.softmax((x if logits else torch.log(x + epsilon)) / temperature, -1)
+    with torch.random.fork_rng(devices=[], enabled=seed >= 0):
+        if seed >= 0:
+            torch.manual_seed(seed)
+        drawn = torch.multinomial(weights.reshape(-1, x.shape[-1]), count, replacement=True)
+    return drawn.reshape((*x.shape[:-1], count)).to(x.dtype)

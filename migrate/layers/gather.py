@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.layers.tensor import along, positive
 from migrate.registry import layer
 
@@ -47,7 +48,7 @@ def gatherND(p: Any) -> Step:
 @layer("gatherAlongAxis")
 def gatherAlongAxis(p: Any) -> Step:
     """Take elements of an axis, each position by its own index."""
-    return lambda x, indices: x.gather(p.axis, _places(x.shape[p.axis], indices))
+    return lambda x, indices: x.gather(p.axis, places(x.shape[p.axis], indices))
 
 
 @layer("scatter")
@@ -58,8 +59,8 @@ def scatter(p: Any) -> Step:
     def put(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
         axis = positive(p.axis, x.ndim)
         slices = updates.flatten(axis, axis + indices.ndim - 1)
-        places = _places(x.shape[axis], indices).reshape(along(axis, x.ndim))
-        return write(x, axis, places.expand_as(slices), slices)
+        index = places(x.shape[axis], indices).reshape(along(axis, x.ndim))
+        return write(x, axis, index.expand_as(slices), slices)
 
     return put
 
@@ -70,12 +71,10 @@ def scatterND(p: Any) -> Step:
     write = _writer(p.mode)
 
     def put(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-        index = indices.long().unbind(-1)
-        table = torch.arange(x.shape[: len(index)].numel(), device=x.device)
-        places = table.reshape(tuple(x.shape[: len(index)]))[index]
-        rows, slices = (t.reshape((-1, *x.shape[len(index) :])) for t in (x, updates))
-        places = places.reshape(along(0, rows.ndim)).expand_as(slices)
-        return write(rows, 0, places, slices).reshape_as(x)
+        depth = int(indices.shape[-1])
+        rows, slices = (t.reshape((-1, *x.shape[depth:])) for t in (x, updates))
+        index = row_numbers(x, indices).reshape(along(0, rows.ndim))
+        return write(rows, 0, index.expand_as(slices), slices).reshape_as(x)
 
     return put
 
@@ -86,9 +85,17 @@ def scatterAlongAxis(p: Any) -> Step:
     write = _writer(p.mode)
 
     def put(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
-        return write(x, p.axis, _places(x.shape[p.axis], indices).expand_as(updates), updates)
+        return write(x, p.axis, places(x.shape[p.axis], indices).expand_as(updates), updates)
 
     return put
+
+
+@helper
+def row_numbers(x: Tensor, indices: Tensor) -> Tensor:
+    """Return which slice of `x` each multi-index means, counted in the order of memory."""
+    index = indices.long().unbind(-1)
+    table = torch.arange(x.shape[: len(index)].numel(), device=x.device)
+    return table.reshape(x.shape[: len(index)])[index]
 
 
 def _divide(x: Tensor, axis: int, places: Tensor, updates: Tensor) -> Tensor:
@@ -113,6 +120,7 @@ def _writer(mode: int) -> Scatter:
     return tuple(_WRITERS.values())[mode]
 
 
-def _places(size: int, indices: Tensor) -> Tensor:
+@helper
+def places(size: int, indices: Tensor) -> Tensor:
     """Return the indices counted from the front; one out of range is an IndexError."""
     return torch.arange(size, device=indices.device)[indices.long()]

@@ -1,6 +1,6 @@
 """Cropping, padding and resampling of [H, W].
 
-Resampling is bilinear on a grid: `SamplingMode` says where the points of an axis lie, `_between`
+Resampling is bilinear on a grid: `SamplingMode` says where the points of an axis lie, `between`
 finds the two pixels next to each point.
 """
 
@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.layers.padding import edges, pair
 from migrate.registry import layer
 from migrate.shapes import HEIGHT, WIDTH, affordable, rank5
 from migrate.tracing import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from migrate.registry import Step
 
 NEAREST, BILINEAR = 0, 1
@@ -60,8 +59,9 @@ def padding(p: Any) -> Step:
     if kind is None:
         raise ModelError("PaddingType is not set")
     if kind == "constant":
-        return nn.ConstantPad2d(amounts, p.constant.value)
-    return {"reflection": nn.ReflectionPad2d, "replication": nn.ReplicationPad2d}[kind](amounts)
+        return lambda x: F.pad(x, amounts, value=p.constant.value)
+    mode = {"reflection": "reflect", "replication": "replicate"}[kind]
+    return lambda x: F.pad(x, amounts, mode)
 
 
 @layer("upsample", spatial=True)
@@ -76,14 +76,16 @@ def upsample(p: Any) -> Step:
     if p.mode == NEAREST:
         # torch takes a float32 reciprocal of the factor, which misses pixels at some beyond 40
         if whole and max(factors) <= LARGEST_NEAREST_FACTOR:
-            return nn.Upsample(scale_factor=factors, mode="nearest")
-        return Upsample(factors, _nearest)
+            return partial(F.interpolate, scale_factor=factors, mode="nearest")
+        return lambda x: resize_nearest(x, scaled_size(x, factors))
     if p.linearUpsampleMode == DEFAULT:
-        return Upsample(factors, partial(_resample, method=UPSAMPLE))
-    align = p.linearUpsampleMode == ALIGN_CORNERS_TRUE
+        return lambda x: resize_bilinear(x, scaled_size(x, factors), UPSAMPLE)
+    bilinear = partial(
+        F.interpolate, mode="bilinear", align_corners=p.linearUpsampleMode == ALIGN_CORNERS_TRUE
+    )
     if whole:
-        return nn.Upsample(scale_factor=factors, mode="bilinear", align_corners=align)
-    return Upsample(factors, partial(F.interpolate, mode="bilinear", align_corners=align))
+        return partial(bilinear, scale_factor=factors)
+    return lambda x: bilinear(x, size=scaled_size(x, factors))
 
 
 def _factors(p: Any) -> tuple[float, float]:
@@ -97,26 +99,20 @@ def _factors(p: Any) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-class Upsample(nn.Module):
-    """Resize to the input's size times the factors, rounded down."""
-
-    def __init__(
-        self, factors: tuple[float, float], resize: Callable[[Tensor, list[int]], Tensor]
-    ) -> None:
-        super().__init__()
-        self.factors, self.resize = factors, resize
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the resized blob; the product is a float32, as the factors in the file are."""
-        axes = zip(x.shape[-2:], self.factors, strict=True)
-        size = [int(np.float32(n) * np.float32(factor)) for n, factor in axes]
-        if 0 in size:
-            raise ValueError(f"the factors leave {size[0]} by {size[1]} pixels")
-        return self.resize(x, size)
+@helper
+def scaled_size(x: Tensor, factors: tuple[float, ...]) -> tuple[int, ...]:
+    """Return [H, W] times the factors, rounded down; the product is a float32, as the factors."""
+    axes = zip(x.shape[-2:], factors, strict=True)
+    size = tuple(int(np.float32(n) * np.float32(factor)) for n, factor in axes)
+    if 0 in size:
+        raise ValueError(f"the factors leave {size[0]} by {size[1]} pixels")
+    return size
 
 
-def _nearest(x: Tensor, size: Sequence[int]) -> Tensor:
-    for axis, n in zip((HEIGHT, WIDTH), size, strict=True):
+@helper
+def resize_nearest(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Resize [H, W] with the pixel at or before each place."""
+    for axis, n in zip((-2, -1), size, strict=True):
         x = x.index_select(axis, (torch.arange(n) * x.shape[axis] // n).long())
     return x
 
@@ -126,20 +122,8 @@ def resizeBilinear(p: Any) -> Step:
     """Resize [H, W] to a fixed size."""
     size, method = pair(p.targetSize, 1, "targetSize"), _method(p)
     if method == STRICT_ALIGN_ENDPOINTS or (method == ALIGN_ENDPOINTS and 1 not in size):
-        return nn.Upsample(size, mode="bilinear", align_corners=True)
-    return ResizeBilinear(size, method)
-
-
-class ResizeBilinear(nn.Module):
-    """Resize to a fixed size in one of the modes that torch does not have."""
-
-    def __init__(self, size: tuple[int, int], method: int) -> None:
-        super().__init__()
-        self.size, self.method = size, method
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the resized blob."""
-        return _resample(x, self.size, self.method)
+        return partial(F.interpolate, size=size, mode="bilinear", align_corners=True)
+    return lambda x: resize_bilinear(x, size, method)
 
 
 def _method(p: Any) -> int:
@@ -149,17 +133,19 @@ def _method(p: Any) -> int:
     return method
 
 
-def _resample(x: Tensor, size: Sequence[int], method: int) -> Tensor:
+@helper
+def resize_bilinear(x: Tensor, size: tuple[int, ...], method: int) -> Tensor:
+    """Resize [H, W]; the method is that of SamplingMode."""
     last = shape_of(x)[-2:].to(x.dtype) - 1
-    rows = _between(_grid(method, last[0], size[0]), last[0])
-    columns = _between(_grid(method, last[1], size[1]), last[1])
-    above, below = (x.index_select(HEIGHT, row) for row in rows[:2])
-    x = _mix(above, below, rows[2].unsqueeze(-1))
-    left, right = (x.index_select(WIDTH, column) for column in columns[:2])
-    return _mix(left, right, columns[2])
+    rows = between(grid(method, last[0], size[0]), last[0])
+    columns = between(grid(method, last[1], size[1]), last[1])
+    above, below = (x.index_select(-2, row) for row in rows[:2])
+    x = mix(above, below, rows[2].unsqueeze(-1))
+    left, right = (x.index_select(-1, column) for column in columns[:2])
+    return mix(left, right, columns[2])
 
 
-def _grid(method: int, last: Tensor, n: int) -> Tensor:
+def grid(method: int, last: Tensor, n: int) -> Tensor:
     """Return the `n` points of SamplingMode in the interval [0, last]; its X is last + 1."""
     i = torch.arange(n, dtype=last.dtype)
     if method == UPSAMPLE:
@@ -171,65 +157,77 @@ def _grid(method: int, last: Tensor, n: int) -> Tensor:
     return i * (last / max(n - 1, 1))
 
 
-def _between(points: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def between(points: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the pixels before and after each point, and the weight of the latter."""
     inside = torch.minimum(points.clamp(min=0), last)
     before = inside.floor()
     return before.long(), torch.minimum(before + 1, last).long(), inside - before
 
 
-def _mix(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+def mix(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Return what lies between two values, at the weight of the second."""
     return first + (second - first) * weight
 
 
 @layer("cropResize")
 def cropResize(p: Any) -> Step:
     """Resize patches of the first input, each to the same size; boxes are the second."""
-    return CropResize(p)
+    size, method, box_mode = pair(p.targetSize, 1, "targetSize"), _method(p), _box_mode(p)
+    scale = p.spatialScale or 1.0
+
+    def step(x: Tensor, boxes: Tensor) -> Tensor:
+        return crop_resize(x, boxes, size, method, box_mode, p.normalizedCoordinates, scale)
+
+    return step
 
 
-class CropResize(nn.Module):
-    """Bilinear patches; of a box's interval, `SamplingMode` takes the points."""
+def _box_mode(p: Any) -> int:
+    mode = int(p.boxIndicesMode.boxMode)
+    if mode not in range(4):
+        raise ModelError(f"boxMode {mode} is not one of BoxCoordinatesMode")
+    return mode
 
-    def __init__(self, p: Any) -> None:
-        super().__init__()
-        self.size, self.method = pair(p.targetSize, 1, "targetSize"), _method(p)
-        self.box_mode = int(p.boxIndicesMode.boxMode)
-        if self.box_mode not in range(4):
-            raise ModelError(f"boxMode {self.box_mode} is not one of BoxCoordinatesMode")
-        self.normalized = p.normalizedCoordinates
-        self.scale = p.spatialScale or 1.0
 
-    def forward(self, x: Tensor, boxes: Tensor) -> Tensor:
-        """Return [N, Batch, C, H, W], or [N, 1, C, H, W] if the boxes name their image."""
-        images = rank5(x).flatten(0, 1)
-        boxes = rank5(boxes).flatten(0, 1).flatten(1)
-        if boxes.shape[1] not in (4, 5):
-            raise ValueError(f"a box has 4 or 5 values, found {boxes.shape[1]}")
-        last = shape_of(images)[-2:].to(images.dtype) - 1
-        start, end = self.corners(boxes[:, -4:], last)
-        (top, bottom, down), (left, right, along) = (
-            _between(start[:, i : i + 1] + _grid(self.method, (end - start)[:, i : i + 1], n), edge)
-            for i, (n, edge) in enumerate(zip(self.size, last.unbind(), strict=True))
-        )
-        every = torch.arange(images.shape[0])[None]
-        index = (boxes[:, :1].long() if boxes.shape[1] == 5 else every)[:, :, None, None]
-        pixels = images.permute(0, 2, 3, 1)
+@helper
+def crop_resize(
+    x: Tensor,
+    boxes: Tensor,
+    size: tuple[int, ...],
+    method: int,
+    box_mode: int,
+    normalized: bool,
+    scale: float,
+) -> Tensor:
+    """Return a bilinear patch of each box; of a box's interval SamplingMode takes the points.
 
-        def row(i: Tensor) -> Tensor:
-            start, end = (
-                pixels[index, i[:, None, :, None], j[:, None, None]] for j in (left, right)
-            )
-            return _mix(start, end, along[:, None, None, :, None])
+    The result is [N, Batch, C, H, W], or [N, 1, C, H, W] if the boxes name their image.
+    """
+    images = rank5(x).flatten(0, 1)
+    boxes = rank5(boxes).flatten(0, 1).flatten(1)
+    if boxes.shape[1] not in (4, 5):
+        raise ValueError(f"a box has 4 or 5 values, found {boxes.shape[1]}")
+    last = shape_of(images)[-2:].to(images.dtype) - 1
+    start, end = corners(boxes[:, -4:], box_mode, last * scale if normalized else scale)
+    (top, bottom, down), (left, right, along) = (
+        between(start[:, i : i + 1] + grid(method, (end - start)[:, i : i + 1], n), edge)
+        for i, (n, edge) in enumerate(zip(size, last.unbind(), strict=True))
+    )
+    every = torch.arange(images.shape[0])[None]
+    index = (boxes[:, :1].long() if boxes.shape[1] == 5 else every)[:, :, None, None]
+    pixels = images.permute(0, 2, 3, 1)
 
-        return _mix(row(top), row(bottom), down[:, None, :, None, None]).permute(0, 1, 4, 2, 3)
+    def row(i: Tensor) -> Tensor:
+        start, end = (pixels[index, i[:, None, :, None], j[:, None, None]] for j in (left, right))
+        return mix(start, end, along[:, None, None, :, None])
 
-    def corners(self, boxes: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the boxes' [top, left] and [bottom, right] in pixels."""
-        scale = last * self.scale if self.normalized else self.scale
-        first, second = boxes[:, :2], boxes[:, 2:]
-        if self.box_mode & WIDTH_FIRST:
-            first, second = first.flip(1), second.flip(1)
-        if self.box_mode & CENTER_SIZE:
-            first, second = first - second / 2, first + second / 2
-        return first * scale, second * scale
+    return mix(row(top), row(bottom), down[:, None, :, None, None]).permute(0, 1, 4, 2, 3)
+
+
+def corners(boxes: Tensor, box_mode: int, scale: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Return the boxes' [top, left] and [bottom, right] in pixels."""
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if box_mode & WIDTH_FIRST:
+        first, second = first.flip(1), second.flip(1)
+    if box_mode & CENTER_SIZE:
+        first, second = first - second / 2, first + second / 2
+    return first * scale, second * scale

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.layers.convolution import parameter
-from migrate.layers.recurrent import (
-    LIMIT,
-    Recurrent,
-    activations,
-    limited,
-    load,
-    projected,
-    recurred,
-    stack,
-    unroll,
-)
+from migrate.layers.recurrent import LIMIT, Recurrent, activations, linear_steps, load, stack
 from migrate.registry import layer
-from migrate.tracing import is_traced
+from migrate.tracing import at_most, is_traced
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from migrate.registry import Step
 
@@ -44,7 +35,7 @@ class LSTM(Recurrent):
             p, sequence=options.sequenceOutput, reverse=reverse, states=2, directions=1 + both
         )
         self.coupled, self.clip = options.coupledInputAndForgetGate, _cell_clip(options)
-        self.functions = [activations(found, 3, name) for name, found in functions.items()]
+        self.functions = [tuple(activations(f, 3, name)) for name, f in functions.items()]
         biased = options.hasBiasVectors or options.forgetBias
         self.lstm = nn.LSTM(self.inside, self.size, bias=biased, bidirectional=both, device="meta")
         # LSTMParams: the forget gate of a coupled LSTM is not used, so its weights may be missing
@@ -70,37 +61,79 @@ class LSTM(Recurrent):
         load(self.lstm, suffix, inputs, hidden, bias if self.lstm.bias else None)
 
     def run(self, steps: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Run torch's LSTM where it computes the same, or its weights by hand."""
-        if self.stock and (is_traced(steps) or self._within_clip(steps, *states)):
-            ys, (h, c) = self.lstm(steps, states or None)
-            return ys, h, c
-        h, c = states or self.zeros(steps)
-        outputs = []
-        for d, suffix in enumerate(DIRECTIONS[: self.directions]):
-            gates = projected(self.lstm, suffix, steps.flip(0) if d else steps)
-            outputs.append(unroll(partial(self._cell, d), gates, h[d], c[d]))
-        ys = [out[0].flip(0) if d else out[0] for d, out in enumerate(outputs)]
-        return torch.cat(ys, -1), *(torch.cat([out[i] for out in outputs]) for i in (1, 2))
+        """Run torch's LSTM where it computes the same, or its weights by hand.
 
-    def _within_clip(self, steps: Tensor, h: Tensor | None = None, c: Tensor | None = None) -> bool:
-        """Tell whether no cell can reach cellClipThreshold, which torch's LSTM does not have.
-
-        A step adds less than 1 to a cell's magnitude. The clip of what goes into sigmoid and tanh
-        changes no float. A traced LSTM (`is_traced`) is torch's in any case, so that it stays one
-        operation of any length: there the clip, of 50 or more, is given up.
+        A traced LSTM is torch's in any case, so that it stays one operation of any length: there
+        the clip of the cell, of 50 or more, is given up.
         """
-        largest = 0.0 if c is None else float(c.abs().max())
-        return steps.shape[0] + largest <= self.clip
+        given = states or None
+        if not self.stock:
+            found = run_lstm(
+                self.lstm, steps, given or self.zeros(steps), self.clip, self.functions,
+                list(self.peepholes), self.coupled,
+            )  # fmt: skip
+        elif is_traced(steps) or at_most(steps.shape[0], self.clip):
+            found = self.lstm(steps, given)
+        else:
+            found = run_clipped_lstm(self.lstm, steps, given, self.clip, self.functions)
+        ys, (h, c) = found
+        return ys, h, c
 
-    def _cell(self, d: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
-        inner, block, final = self.functions[d]
-        f, g = limited(inner), limited(block)
-        xi, xf, xz, xo = (x + recurred(self.lstm, DIRECTIONS[d], h)).chunk(4, -1)
-        pi, pf, po = self.peepholes[d].chunk(3) if self.peepholes else (0.0, 0.0, 0.0)
-        i, z = f(xi + pi * c), g(xz)
-        keep = 1 - i if self.coupled else f(xf + pf * c)
-        c = (c * keep + i * z).clamp(-self.clip, self.clip)
-        return f(xo + po * c) * final(c), c
+
+@helper
+def run_clipped_lstm(
+    lstm: nn.LSTM,
+    steps: Tensor,
+    states: tuple[Tensor, ...] | None,
+    clip: float,
+    functions: list[tuple[Callable[[Tensor], Tensor], ...]],
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run an LSTM whose cells are clipped: step by step where they are able to reach the clip.
+
+    A step adds less than 1 to a cell's magnitude.
+    """
+    start = 0.0 if states is None else float(states[1].abs().max())
+    if steps.shape[0] + start <= clip:
+        return lstm(steps, states)
+    if states is None:
+        zeros = steps.new_zeros(len(functions), steps.shape[1], lstm.hidden_size)
+        states = (zeros, zeros)
+    return run_lstm(lstm, steps, states, clip, functions)
+
+
+@helper
+def run_lstm(
+    lstm: nn.LSTM,
+    steps: Tensor,
+    states: tuple[Tensor, ...],
+    clip: float,
+    functions: list[tuple[Callable[[Tensor], Tensor], ...]],
+    peepholes: list[Tensor] = [],  # noqa: B006
+    coupled: bool = False,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run an LSTM step by step, with Core ML's options; the weights are those of an nn.LSTM.
+
+    `functions` are (gates, block, output) for each direction, and what goes into the first two is
+    clipped; with peepholes the gates see the cell; coupled, the forget gate is 1 - the input gate.
+    """
+    ys, hs, cs = [], [], []
+    for d, (inner, block, final) in enumerate(functions):
+        suffix = "_reverse" if d else ""
+        recursion = getattr(lstm, f"weight_hh_l0{suffix}")
+        pi, pf, po = peepholes[d].chunk(3) if peepholes else (0.0, 0.0, 0.0)
+        h, c, outputs = states[0][d], states[1][d], []
+        for x in linear_steps(lstm, steps.flip(0) if d else steps, suffix):
+            xi, xf, xz, xo = (x + F.linear(h, recursion)).chunk(4, -1)
+            i = inner((xi + pi * c).clamp(-LIMIT, LIMIT))
+            keep = 1 - i if coupled else inner((xf + pf * c).clamp(-LIMIT, LIMIT))
+            c = (c * keep + i * block(xz.clamp(-LIMIT, LIMIT))).clamp(-clip, clip)
+            h = inner((xo + po * c).clamp(-LIMIT, LIMIT)) * final(c)
+            outputs.append(h)
+        y = torch.stack(outputs)
+        ys.append(y.flip(0) if d else y)
+        hs.append(h)
+        cs.append(c)
+    return torch.cat(ys, -1), (torch.stack(hs), torch.stack(cs))
 
 
 @layer("uniDirectionalLSTM")

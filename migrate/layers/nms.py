@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from migrate.helpers import helper
 from migrate.registry import layer
 from migrate.tracing import refuse_traced
 
@@ -39,23 +40,48 @@ class Suppression(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return boxes, scores and indices padded with 0, 0 and -1, and how many are valid."""
         refuse_traced("which boxes overlap", boxes, scores)
-        iou = self.iou_threshold if iou_threshold is None else iou_threshold.reshape(())
-        least = self.score_threshold if score_threshold is None else score_threshold.reshape(())
-        limit = self.max_boxes if max_boxes is None else int(max_boxes.reshape(()))
-        kept = [
-            select(b, s, iou, least, limit, self.per_class)
-            for b, s in zip(boxes, scores, strict=True)
-        ]
-        return (
-            torch.stack([_fill(b[k], limit, 0) for b, k in zip(boxes, kept, strict=True)]),
-            torch.stack([_fill(s[k], limit, 0) for s, k in zip(scores, kept, strict=True)]),
-            torch.stack([_fill(k.to(boxes.dtype), limit, -1) for k in kept]),
-            boxes.new_tensor([len(k) for k in kept]),
+        return suppress(
+            boxes,
+            scores,
+            self.iou_threshold if iou_threshold is None else iou_threshold,
+            self.score_threshold if score_threshold is None else score_threshold,
+            self.max_boxes if max_boxes is None else max_boxes,
+            self.per_class,
         )
 
 
+@helper
+def suppress(
+    boxes: Tensor,
+    scores: Tensor,
+    iou: Tensor | float,
+    least: Tensor | float,
+    limit: Tensor | int,
+    per_class: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Suppress non-maxima: return boxes, scores and indices, and how many of them are valid.
+
+    They are padded up to the limit with 0, 0 and -1.
+    """
+    iou, least = (t.reshape(()) if isinstance(t, Tensor) else t for t in (iou, least))
+    limit = int(limit)
+    pairs = list(zip(boxes, scores, strict=True))
+    kept = [select(b, s, iou, least, limit, per_class) for b, s in pairs]
+    return (
+        torch.stack([fill(b[k], limit, 0) for (b, _), k in zip(pairs, kept, strict=True)]),
+        torch.stack([fill(s[k], limit, 0) for (_, s), k in zip(pairs, kept, strict=True)]),
+        torch.stack([fill(k.to(boxes.dtype), limit, -1) for k in kept]),
+        boxes.new_tensor([len(k) for k in kept]),
+    )
+
+
 def select(
-    boxes: Tensor, scores: Tensor, iou: Any, least: Any, limit: int, per_class: bool
+    boxes: Tensor,
+    scores: Tensor,
+    iou: Tensor | float,
+    least: Tensor | float,
+    limit: int,
+    per_class: bool,
 ) -> Tensor:
     """Return the indices of the boxes to keep, best first; never none of them."""
     best, classes = scores.max(-1)
@@ -82,5 +108,6 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
     return common / (a[:, 2:].prod(1) + b[:, 2:].prod(1) - common)
 
 
-def _fill(x: Tensor, length: int, value: float) -> Tensor:
+def fill(x: Tensor, length: int, value: float) -> Tensor:
+    """Return `x` with values added until it has the length."""
     return F.pad(x, (0, 0) * (x.ndim - 1) + (0, length - len(x)), value=value)

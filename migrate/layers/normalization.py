@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from migrate import weights
 from migrate.errors import ModelError
@@ -90,7 +91,7 @@ def lrn(p: Any) -> Step:
     if p.localSize == 0 or p.k < 0:
         raise ModelError(f"localSize and k must be positive, found {p.localSize} and {p.k:g}")
     affordable([p.localSize], "localSize")
-    return nn.LocalResponseNorm(int(p.localSize), p.alpha, p.beta, p.k or 1.0)
+    return lambda x: F.local_response_norm(x, int(p.localSize), p.alpha, p.beta, p.k or 1.0)
 
 
 @layer("layerNormalization")

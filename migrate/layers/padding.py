@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.network import LARGEST
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ def pair(values: Sequence[int], default: int, field: str) -> tuple[int, int]:
     if len(values) != 2 or not all(0 < v <= LARGEST for v in values):
         raise ModelError(f"{field} must be two positive numbers [H, W], found {list(values)}")
     return int(values[0]), int(values[1])
+
+
+def shortest(sizes: tuple[int, ...]) -> Any:
+    """Return one number where all sizes are the same: it is what torch takes for them."""
+    return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
 def edges(amounts: Any, field: str) -> tuple[int, int, int, int]:
@@ -46,36 +52,60 @@ def heavy_start(mode: int) -> bool:
     return mode == TOP_LEFT_HEAVY
 
 
-def split(total: int, at_start: bool) -> tuple[int, int]:
-    """Divide a padding total over start and end; the odd one goes to the heavy side."""
-    less = total // 2
-    return (total - less, less) if at_start else (less, total - less)
+@helper
+def same_border(
+    x: Tensor, reach: tuple[int, ...], stride: tuple[int, ...], heavy_start: bool = False
+) -> tuple[int, ...]:
+    """Return the padding for F.pad with which an output has the input's size over the stride.
+
+    Sizes are rounded up; the odd pixel goes to the heavy side. `reach` is the dilated kernel.
+    """
+    border: list[int] = []
+    for size, window, step in zip(x.shape[::-1], reach[::-1], stride[::-1], strict=False):
+        total = max(0, (-(-size // step) - 1) * step + window - size)
+        more, less = total - total // 2, total // 2
+        border += [more, less] if heavy_start else [less, more]
+    return tuple(border)
 
 
-def same_total(size: int, reach: int, stride: int) -> int:
-    """Return SamePadding's total for one axis: the output is ceil(size / stride)."""
-    return max(0, (-(-size // stride) - 1) * stride + reach - size)
+def same_pad(reach: tuple[int, int], stride: tuple[int, int], mode: int) -> SamePad | Pad:
+    """Return SamePadding with zeros; with a stride of 1 it is the same at any size."""
+    at_start = heavy_start(mode)
+    if stride != (1, 1):
+        return SamePad(reach, stride, at_start)
+    (top, bottom), (left, right) = (
+        ((n - 1) - (n - 1) // 2, (n - 1) // 2)[:: 1 if at_start else -1] for n in reach
+    )
+    return Pad((left, right, top, bottom))
 
 
 class SamePad(nn.Module):
-    """SamePadding: pads so that the output's size is the input's over the stride, rounded up."""
+    """Padding with zeros that depends on the size of the input."""
 
-    def __init__(
-        self, reach: tuple[int, ...], stride: tuple[int, ...], mode: int, value: float = 0.0
-    ) -> None:
+    def __init__(self, reach: tuple[int, ...], stride: tuple[int, ...], heavy_start: bool) -> None:
         super().__init__()
-        self.reach, self.stride, self.value = reach, stride, value
-        self.heavy_start = heavy_start(mode)
+        self.reach, self.stride, self.heavy_start = reach, stride, heavy_start
 
-    def amounts(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Return (top, bottom, left, right) for an input of this size."""
-        totals = [
-            same_total(size, reach, stride)
-            for size, reach, stride in zip(x.shape[-2:], self.reach, self.stride, strict=True)
-        ]
-        return *split(totals[0], self.heavy_start), *split(totals[1], self.heavy_start)
+    def border(self, x: Tensor) -> tuple[int, ...]:
+        """Return the padding of an input of this size, as F.pad takes it."""
+        return same_border(x, self.reach, self.stride, self.heavy_start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the padded blob."""
-        top, bottom, left, right = self.amounts(x)
-        return F.pad(x, (left, right, top, bottom), value=self.value)
+        return F.pad(x, self.border(x))
+
+
+class Pad(nn.Module):
+    """The same padding of zeros at any size, as F.pad takes it."""
+
+    def __init__(self, amounts: tuple[int, ...]) -> None:
+        super().__init__()
+        self.amounts = amounts
+
+    def border(self, x: Tensor) -> tuple[int, ...]:
+        """Return the amounts."""
+        return self.amounts
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the padded blob."""
+        return F.pad(x, self.amounts) if any(self.amounts) else x

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
-from migrate.layers.padding import SamePad, edges, pair
+from migrate.helpers import helper
+from migrate.layers.padding import Pad, edges, pair, same_pad, shortest
 from migrate.network import LARGEST
 from migrate.registry import layer
 
@@ -28,41 +29,27 @@ def pooling(p: Any) -> Step:
         return (_global_max, _global_average, _global_l2)[p.type]
     kernel, stride = pair(p.kernelSize, 3, "kernelSize"), pair(p.stride, 1, "stride")
     border = p.WhichOneof("PoolingPaddingType")
-    counted = (0, 0) if p.avgPoolExcludePadding else None
+    # the proto is silent on what a mean divides by in a window that overhangs: torch's ceil_mode
+    counted: Any = (0, 0) if p.avgPoolExcludePadding else None
     if border == "same":
-        amounts: Any = SamePad(kernel, stride, p.same.asymmetryMode).amounts
+        pad: Any = same_pad(kernel, stride, p.same.asymmetryMode)
     elif border == "includeLastPixel":
-        amounts = IncludeLastPixel(p.includeLastPixel, kernel, stride)
-        counted = counted or amounts.padding
+        pad = IncludeLastPixel(p.includeLastPixel, kernel, stride)
+        counted = counted or pad.padding
     else:
         top, bottom, left, right = edges(p.valid.paddingAmounts, "paddingAmounts")
         if p.type == MAX and top == bottom <= kernel[0] // 2 and left == right <= kernel[1] // 2:
-            return nn.MaxPool2d(kernel, stride, (top, left))
-        if p.type == AVERAGE and (top, bottom, left, right) == (0, 0, 0, 0):
-            return nn.AvgPool2d(kernel, stride)
-        amounts = Fixed((top, bottom, left, right))
+            padding, sizes = shortest((top, left)), _window(kernel, stride)
+            return lambda x: F.max_pool2d(x, *sizes, padding=padding)  # type: ignore[call-overload]
+        pad = Pad((left, right, top, bottom))
+    if p.type == AVERAGE and counted:
+        return lambda x: average_pool(x, pad.border(x), kernel, stride, counted)
     window = {MAX: _max, AVERAGE: _average, L2: _l2}[p.type]
-    return Pool(window, kernel, stride, amounts, counted)
-
-
-class Fixed:
-    """ValidPadding: the same amounts whatever the size."""
-
-    def __init__(self, amounts: tuple[int, int, int, int]) -> None:
-        self.amounts = amounts
-
-    def __call__(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Return (top, bottom, left, right)."""
-        return self.amounts
+    return lambda x: window(x, pad, kernel, stride)
 
 
 class IncludeLastPixel:
-    """ValidCompletePadding: the last window always holds the last pixel of the input.
-
-    Where the kernel's last step would overhang, the border is widened at the end, which a mean does
-    not count: the proto is silent, torch's ceil_mode has it so. A window that would start in the
-    padding is left out.
-    """
+    """ValidCompletePadding: the last window always holds the last pixel of the input."""
 
     def __init__(self, p: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
         self.padding = tuple(int(n) for n in p.paddingAmounts) or (0, 0)
@@ -70,60 +57,63 @@ class IncludeLastPixel:
             raise ModelError(f"paddingAmounts must be two sizes [H, W], found {self.padding}")
         self.kernel, self.stride = kernel, stride
 
-    def __call__(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Return (top, bottom, left, right); an end is negative where pixels are not reached."""
-        ends = []
-        for axis, size in enumerate(x.shape[-2:]):
-            pad, kernel, stride = self.padding[axis], self.kernel[axis], self.stride[axis]
-            out = -(-(size + 2 * pad - kernel) // stride) + 1
-            if any(self.padding) and (out - 1) * stride >= size + pad:
-                out -= 1
-            ends.append((out - 1) * stride + kernel - size - pad)
-        return self.padding[0], ends[0], self.padding[1], ends[1]
+    def border(self, x: Tensor) -> tuple[int, ...]:
+        """Return the padding of an input of this size, as F.pad takes it."""
+        return last_pixel_border(x, self.padding, self.kernel, self.stride)
 
 
-class Pool(nn.Module):
-    """Pad, then pool.
+@helper
+def last_pixel_border(
+    x: Tensor, padding: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the padding for F.pad with which the last window holds the last pixel.
 
-    A mean divides by the part of the window that lies in the input, widened by the padding
-    `counted` [H, W] on each side; by the whole window where that is None.
+    Where the kernel's last step would overhang, the end is padded more; where pixels are not
+    reached, it is negative. A window that would start in the padding is left out.
     """
-
-    def __init__(
-        self,
-        window: Any,
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        amounts: Any,
-        counted: tuple[int, ...] | None,
-    ) -> None:
-        super().__init__()
-        self.window, self.kernel, self.stride = window, kernel, stride
-        self.amounts, self.counted = amounts, counted
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the pooled blob."""
-        top, bottom, left, right = self.amounts(x)
-        border = (left, right, top, bottom)
-        y = self.window(x, border, self.kernel, self.stride)
-        if self.counted is None or self.window is not _average:
-            return y
-        high, wide = self.counted
-        inside = F.pad(torch.ones_like(x[:1, :1]), (wide, wide, high, high), value=1.0)
-        overhang = (left - wide, right - wide, top - high, bottom - high)
-        return y / _average(inside, overhang, self.kernel, self.stride)
+    border: list[int] = []
+    for axis in (1, 0):
+        size, pad, step = x.shape[axis - 2], padding[axis], stride[axis]
+        windows = -(-(size + 2 * pad - kernel[axis]) // step) + 1
+        if any(padding) and (windows - 1) * step >= size + pad:
+            windows -= 1
+        border += [pad, (windows - 1) * step + kernel[axis] - size - pad]
+    return tuple(border)
 
 
-def _max(x: Tensor, border: Any, kernel: Any, stride: Any) -> Tensor:
-    return F.max_pool2d(F.pad(x, border, value=float("-inf")), kernel, stride)
+@helper
+def average_pool(
+    x: Tensor,
+    border: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    counted: tuple[int, ...],
+) -> Tensor:
+    """Average each window over its part in the input, widened by `counted` [H, W] on each side."""
+    high, wide = counted
+    left, right, top, bottom = border
+    inside = F.pad(torch.ones_like(x[:1, :1]), (wide, wide, high, high), value=1.0)
+    inside = F.pad(inside, (left - wide, right - wide, top - high, bottom - high))
+    y = F.avg_pool2d(F.pad(x, border), kernel, stride)
+    return y / F.avg_pool2d(inside, kernel, stride)
 
 
-def _average(x: Tensor, border: Any, kernel: Any, stride: Any) -> Tensor:
-    return F.avg_pool2d(F.pad(x, border), kernel, stride)
+def _window(kernel: tuple[int, int], stride: tuple[int, int]) -> tuple[Any, ...]:
+    """Return what torch's pools take; the kernel's size is their default of the stride."""
+    return (shortest(kernel),) if kernel == stride else (shortest(kernel), shortest(stride))
 
 
-def _l2(x: Tensor, border: Any, kernel: Any, stride: Any) -> Tensor:
-    return torch.sqrt(_average(x * x, border, kernel, stride) * (kernel[0] * kernel[1]))
+def _max(x: Tensor, pad: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    return F.max_pool2d(F.pad(x, pad.border(x), value=float("-inf")), *_window(kernel, stride))
+
+
+def _average(x: Tensor, pad: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    padded = pad(x) if isinstance(pad, Pad) else F.pad(x, pad.border(x))
+    return F.avg_pool2d(padded, *_window(kernel, stride))
+
+
+def _l2(x: Tensor, pad: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    return torch.sqrt(_average(x * x, pad, kernel, stride) * (kernel[0] * kernel[1]))
 
 
 def _global_max(x: Tensor) -> Tensor:

@@ -15,10 +15,12 @@ from torch.nn import functional as F
 
 from migrate import registry, weights
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.layers.convolution import parameter
 from migrate.layers.dense import positive
 from migrate.registry import layer
 from migrate.shapes import rank5
+from migrate.tracing import surely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,12 +64,14 @@ class Recurrent(nn.Module):
         # Keras' go_backwards do, which coremltools stored as reverseInput.
         steps = steps.flip(0) if self.reverse else steps
         kinds = [states[i :: self.states] for i in range(self.states)] if states else []
-        initial = [torch.cat([self._state(s, steps) for s in kind]) for kind in kinds]
+        initial = [_joined([self._state(s, steps) for s in kind], 0) for kind in kinds]
         ys, *finals = self.run(steps, *initial)
-        ordered = [final[d : d + 1] for d in range(self.directions) for final in finals]
-        y = ys if self.sequence else torch.cat(ordered[:: self.states], -1)
+        both = self.directions > 1
+        split = [final.chunk(2) if both else (final,) for final in finals]
+        ordered = [final for direction in zip(*split, strict=True) for final in direction]
+        y = ys if self.sequence else _joined(ordered[:: self.states], -1)
         blobs = [_blob(vectors, x) for vectors in (y, *ordered)]
-        return tuple(blob[0] if rank == 4 else blob for blob in blobs)  # one step, without Seq
+        return tuple(b.squeeze(0) if rank == 4 else b for b in blobs)  # one step, without Seq
 
     def run(self, steps: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs [Seq, Batch, C], and the final states [directions, Batch, C]."""
@@ -76,14 +80,23 @@ class Recurrent(nn.Module):
     def zeros(self, steps: Tensor) -> tuple[Tensor, ...]:
         """Return the states to start from where none are given."""
         shape = (self.directions, steps.shape[1], self.size)
-        return (torch.zeros(shape, dtype=steps.dtype, device=steps.device),) * self.states
+        return (steps.new_zeros(shape),) * self.states
 
     def _state(self, state: Tensor, steps: Tensor) -> Tensor:
-        """Return [1, Batch, C]; a blob [Batch, C, 1, 1, 1], or of too many rows, serves as well.
+        return initial_state(_vectors(rank5(state)), steps, self.size)
 
-        coremltools' converter writes the one for simpleRecurrent, the other for packed sequences.
-        """
-        return _vectors(rank5(state)).reshape(1, -1, self.size)[:, : steps.shape[1]]
+
+def _joined(parts: list[Tensor], axis: int) -> Tensor:
+    return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
+
+
+@helper
+def initial_state(state: Tensor, steps: Tensor, size: int) -> Tensor:
+    """Return [1, Batch, C] of [1, Batch, C] or [Batch, 1, C], or of more rows than needed.
+
+    coremltools' converter writes the second for simpleRecurrent, the last for packed sequences.
+    """
+    return state.reshape(1, -1, size)[:, : steps.shape[1]]
 
 
 def _vectors(x: Tensor) -> Tensor:
@@ -93,19 +106,11 @@ def _vectors(x: Tensor) -> Tensor:
 
 def _blob(vectors: Tensor, x: Tensor) -> Tensor:
     """Return [Seq, Batch, C, H, W] of [Seq, Batch, C], with the sizes of `x`."""
-    shape = (vectors.shape[0], x.shape[1], x.shape[3], x.shape[4], vectors.shape[2])
+    height, width = x.shape[3:]
+    if surely(height, 1) and surely(width, 1):
+        return vectors.unsqueeze(-1).unsqueeze(-1)
+    shape = (vectors.shape[0], x.shape[1], height, width, vectors.shape[2])
     return vectors.reshape(shape).permute(0, 1, 4, 2, 3)
-
-
-def unroll(
-    cell: Callable[..., tuple[Tensor, ...]], inputs: Tensor, *states: Tensor
-) -> tuple[Tensor, ...]:
-    """Return the outputs of a cell at all steps, and its final states; each begins with [1]."""
-    outputs = []
-    for x in inputs.unbind(0):
-        states = cell(x, *states)
-        outputs.append(states[0])
-    return torch.stack(outputs), *(state.unsqueeze(0) for state in states)
 
 
 class SimpleRecurrent(Recurrent):
@@ -113,7 +118,7 @@ class SimpleRecurrent(Recurrent):
 
     def __init__(self, p: Any) -> None:
         super().__init__(p, sequence=p.sequenceOutput, reverse=p.reverseInput)
-        self.activation = limited(activation(p.activation, "activation"))
+        self.activation = activation(p.activation, "activation")
         # The clip changes no float's tanh, so this is torch's own layer; a ReLU it would change.
         self.stock = p.activation.WhichOneof("NonlinearityType") == "tanh"
         self.rnn = nn.RNN(self.inside, self.size, bias=p.hasBiasVector, device="meta")
@@ -127,10 +132,27 @@ class SimpleRecurrent(Recurrent):
         if self.stock:
             return self.rnn(steps, *states)
         (h,) = states or self.zeros(steps)
-        return unroll(self._cell, projected(self.rnn, "", steps), h[0])
+        return run_rnn(self.rnn, steps, h, self.activation)
 
-    def _cell(self, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
-        return (self.activation(x + recurred(self.rnn, "", h)),)
+
+@helper
+def run_rnn(
+    rnn: nn.RNN, steps: Tensor, h: Tensor, activation: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Run a recurrent layer with another activation than its own; what goes into it is clipped."""
+    outputs = []
+    weight: Any = rnn.weight_hh_l0
+    for x in linear_steps(rnn, steps):
+        h = activation((x + F.linear(h, weight)).clamp(-LIMIT, LIMIT))
+        outputs.append(h[0])
+    return torch.stack(outputs), h
+
+
+def linear_steps(rnn: nn.RNNBase, steps: Tensor, suffix: str = "") -> tuple[Tensor, ...]:
+    """Return W x + b at each step."""
+    weight = getattr(rnn, f"weight_ih_l0{suffix}")
+    bias = getattr(rnn, f"bias_ih_l0{suffix}") if rnn.bias else None
+    return F.linear(steps, weight, bias).unbind(0)
 
 
 @layer("simpleRecurrent")
@@ -147,7 +169,7 @@ class GRU(Recurrent):
 
     def __init__(self, p: Any) -> None:
         super().__init__(p, sequence=p.sequenceOutput, reverse=p.reverseInput)
-        self.f, self.g = map(limited, activations(p.activations, 2, "activations"))
+        self.f, self.g = activations(p.activations, 2, "activations")
         bias = np.zeros(3 * self.size, np.float32)
         if p.hasBiasVectors:
             bias = stack(p, GATES, "BiasVector", (self.size,))
@@ -158,15 +180,33 @@ class GRU(Recurrent):
     def run(self, steps: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Run the cell over the steps."""
         (h,) = states or self.zeros(steps)
-        return unroll(self._cell, F.linear(steps, self.weight, self.bias), h[0])
+        return run_gru(steps, h, self.weight, self.recursion, self.bias, self.f, self.g)
 
-    def _cell(self, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+
+@helper
+def run_gru(
+    steps: Tensor,
+    h: Tensor,
+    weight: Tensor,
+    recursion: Tensor,
+    bias: Tensor,
+    f: Callable[[Tensor], Tensor],
+    g: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Run gated recurrent units that reset the state before its product with R_o.
+
+    torch's GRU resets it afterwards. What goes into the activations is clipped.
+    """
+    rz, rr, ro = recursion.chunk(3)
+    outputs = []
+    for x in F.linear(steps, weight, bias).unbind(0):
         xz, xr, xo = x.chunk(3, -1)
-        rz, rr, ro = self.recursion.chunk(3)
-        z = self.f(xz + F.linear(h, rz))
-        r = self.f(xr + F.linear(h, rr))
-        o = self.g(xo + F.linear(h * r, ro))
-        return ((1 - z) * o + z * h,)
+        z = f((xz + F.linear(h, rz)).clamp(-LIMIT, LIMIT))
+        r = f((xr + F.linear(h, rr)).clamp(-LIMIT, LIMIT))
+        o = g((xo + F.linear(h * r, ro)).clamp(-LIMIT, LIMIT))
+        h = (1 - z) * o + z * h
+        outputs.append(h[0])
+    return torch.stack(outputs), h
 
 
 @layer("gru")
@@ -193,11 +233,6 @@ def activation(message: Any, field: str) -> Step:
     return registry.activations()[kind](type(p)(**ACTIVATIONS[kind]) if unset else p)
 
 
-def limited(step: Step) -> Step:
-    """Put the clip before an activation."""
-    return lambda x: step(x.clamp(-LIMIT, LIMIT))
-
-
 def stack(
     message: Any, gates: Sequence[str], field: str, shape: tuple[int, ...], unused: Any = ()
 ) -> Any:
@@ -219,14 +254,3 @@ def load(net: nn.RNNBase, suffix: str, inputs: Any, hidden: Any, bias: Any) -> N
     if bias is not None:
         setattr(net, f"bias_ih_l0{suffix}", parameter(bias))
         setattr(net, f"bias_hh_l0{suffix}", parameter(np.zeros_like(bias)))
-
-
-def projected(net: nn.RNNBase, suffix: str, steps: Tensor) -> Tensor:
-    """Return W x + b at all steps at once."""
-    bias = getattr(net, f"bias_ih_l0{suffix}") if net.bias else None
-    return F.linear(steps, getattr(net, f"weight_ih_l0{suffix}"), bias)
-
-
-def recurred(net: nn.RNNBase, suffix: str, h: Tensor) -> Tensor:
-    """Return R y of the step before."""
-    return F.linear(h, getattr(net, f"weight_hh_l0{suffix}"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
@@ -94,8 +93,9 @@ def split(p: Any) -> Step:
         raise ModelError("nOutputs must be positive")
 
     def step(x: Tensor) -> tuple[Tensor, ...]:
-        if x.shape[CHANNEL] % parts:
-            raise ValueError(f"{x.shape[CHANNEL]} channels do not divide into {parts} outputs")
+        channels = int(x.shape[CHANNEL])
+        if channels % parts:
+            raise ValueError(f"{channels} channels do not divide into {parts} outputs")
         return x.chunk(parts, CHANNEL)
 
     return step
@@ -119,7 +119,7 @@ def reorganizeData(p: Any) -> Step:
     if p.mode == DEPTH_TO_SPACE:
         return lambda x: F.pixel_shuffle(_regroup(x, (area, -1)), block)
     if p.mode == PIXEL_SHUFFLE:
-        return nn.PixelShuffle(block)
+        return lambda x: F.pixel_shuffle(x, block)
     raise ModelError(f"mode {p.mode} is not a ReorganizationType")
 
 

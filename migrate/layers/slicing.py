@@ -2,67 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.layers.tensor import positive
 from migrate.registry import layer
 from migrate.tracing import refuse_traced
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from migrate.registry import Step
 
 
-class Span(NamedTuple):
-    """The slice of one dimension; an open end is None, `squeeze` takes only `begin`."""
-
-    begin: Any  # an int, or a tensor of one
-    end: Any
-    stride: int
-    squeeze: bool
-
-    @property
-    def selector(self) -> Any:
-        """What selects the span; of a negative stride, in the flipped dimension.
-
-        There the element i is n - 1 - i, which is -1 - i counted from the end: that holds for
-        negative i too, and for bounds beyond the end.
-        """
-        if self.squeeze:
-            return self.begin
-        if self.stride > 0:
-            return slice(self.begin, self.end, self.stride)
-        begin, end = (None if i is None else -1 - i for i in (self.begin, self.end))
-        return slice(begin, end, -self.stride)
-
-
-def cut(x: Tensor, spans: Sequence[Span]) -> Tensor:
-    """Return the part of `x` that the spans, one per dimension, select."""
-    flipped = [i for i, span in enumerate(spans) if span.stride < 0 and not span.squeeze]
-    return (x.flip(flipped) if flipped else x)[tuple(span.selector for span in spans)]
-
-
 FIELDS = ("beginIds", "endIds", "strides", "beginMasks", "endMasks", "squeezeMasks")
 
 
-def spans_of(columns: Sequence[Sequence[Any]], rank: int) -> list[Span]:
-    """Return the spans of values in the order of FIELDS; a set mask leaves its bound open."""
+def cut(x: Tensor, columns: list[Any]) -> Tensor:
+    """Return the slice of `x` that the values of beginIds, endIds, strides and masks select.
+
+    A set mask leaves its bound open; one of squeezeMasks takes only what is at the beginning. Of a
+    negative stride the dimension is flipped: there the element i is n - 1 - i, which is -1 - i
+    counted from the end, and that holds for negative i and for bounds beyond the end too.
+    """
     for field, column in zip(FIELDS, columns, strict=True):
-        if len(column) != rank:
-            raise ValueError(f"{field} has {len(column)} entries, the input has rank {rank}")
-    if not all(columns[2]):
-        raise ValueError("strides must not be 0")
-    spans = []
-    for begin, end, stride, open_begin, open_end, squeeze in zip(*columns, strict=True):
-        first = None if open_begin and not squeeze else begin
-        spans.append(Span(first, None if open_end else end, int(stride), bool(squeeze)))
-    return spans
+        if len(column) != x.ndim:
+            raise ValueError(f"{field} has {len(column)} entries, the input has rank {x.ndim}")
+    index: list[int | slice] = []
+    flipped = []
+    for axis, values in enumerate(zip(*columns, strict=True)):
+        begin, end, step, open_begin, open_end, squeeze = values
+        first, last = None if open_begin else begin, None if open_end else end
+        if not step:
+            raise ValueError("strides must not be 0")
+        if squeeze:
+            index.append(begin)
+        elif step > 0:
+            index.append(slice(first, last, step))
+        else:
+            flipped.append(axis)
+            first, last = (None if n is None else -1 - n for n in (first, last))
+            index.append(slice(first, last, -step))
+    return (x.flip(flipped) if flipped else x)[tuple(index)]
 
 
 @layer("sliceStatic")
@@ -77,7 +61,7 @@ def sliceStatic(p: Any) -> Step:
     _check_strides(p)
 
     def slice_static(x: Tensor) -> Tensor:
-        return cut(x, spans_of(columns, x.ndim))
+        return cut(x, columns)
 
     return slice_static
 
@@ -88,16 +72,24 @@ def sliceDynamic(p: Any) -> Step:
     _check_strides(p)
 
     def slice_dynamic(x: Tensor, begin: Tensor, *inputs: Tensor) -> Tensor:
-        bounds = [t.flatten().long() for t in (begin, *inputs)]
         refuse_traced("which way it goes", *inputs[1:])
-        # strides and masks decide direction and rank, so they are read as numbers
-        columns: list[Any] = [t.unbind() for t in bounds[:2]] + [t.tolist() for t in bounds[2:]]
-        for field in FIELDS[len(columns) :]:
-            stored = list(getattr(p, field))[: x.ndim]
-            columns.append(stored or [False] * x.ndim if field.endswith("Masks") else stored)
-        return cut(x, spans_of(columns, x.ndim))
+        stored = []
+        for field in FIELDS[1 + len(inputs) :]:
+            values = list(getattr(p, field))[: x.ndim]
+            stored.append(values or [False] * x.ndim if field.endswith("Masks") else values)
+        return cut_between(x, [begin, *inputs], stored)
 
     return slice_dynamic
+
+
+@helper
+def cut_between(x: Tensor, given: list[Tensor], stored: list[list[int]]) -> Tensor:
+    """Return a slice between computed bounds: begin, end, strides and masks, the last ones stored.
+
+    Strides and masks are read as numbers, for they decide direction and rank.
+    """
+    bounds = [t.flatten().long() for t in given]
+    return cut(x, [t.unbind() for t in bounds[:2]] + [t.tolist() for t in bounds[2:]] + stored)
 
 
 def _check_strides(p: Any) -> None:
@@ -111,11 +103,14 @@ def sliceBySize(p: Any) -> Step:
     if p.size < 1:
         raise ModelError(f"size must be positive, found {p.size}")
 
-    def slice_by_size(x: Tensor, begin: Tensor) -> Tensor:
-        first = begin.long().reshape(())
-        return x.index_select(p.axis, first + torch.arange(p.size, device=x.device))
+    return lambda x, begin: take_from(x, begin, p.axis, p.size)
 
-    return slice_by_size
+
+@helper
+def take_from(x: Tensor, begin: Tensor, axis: int, size: int) -> Tensor:
+    """Return `size` elements of an axis from a computed place on."""
+    first = begin.long().reshape(())
+    return x.index_select(axis, first + torch.arange(size, device=x.device))
 
 
 @layer("slidingWindows")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.registry import layer
 from migrate.shapes import affordable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from torch import Tensor
 
     from migrate.registry import Builder, Step
 
@@ -26,13 +26,21 @@ def topK(p: Any) -> Step:
     def top(x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if given is None and not p.K:
             raise ValueError("K is not set and there is no second input")
-        k: Any = int(p.K) if given is None else given.long().reshape(())
-        # torch.topk leaves the order of equal elements open
-        order = torch.argsort(x, dim=p.axis, descending=not p.useBottomK, stable=True)
-        indices = order.index_select(p.axis, torch.arange(k, device=x.device))
-        return x.gather(p.axis, indices), indices.to(x.dtype)
+        return top_k(x, int(p.K) if given is None else given, p.axis, p.useBottomK)
 
     return top
+
+
+@helper
+def top_k(x: Tensor, k: Tensor | int, axis: int, smallest: bool) -> tuple[Tensor, Tensor]:
+    """Return the k largest or smallest elements in order, and their indices, as floats.
+
+    torch.topk leaves the order of equal elements open; here the first comes first.
+    """
+    count: Any = k.long().reshape(()) if isinstance(k, Tensor) else k
+    order = torch.argsort(x, dim=axis, descending=not smallest, stable=True)
+    indices = order.index_select(axis, torch.arange(count, device=x.device))
+    return x.gather(axis, indices), indices.to(x.dtype)
 
 
 @layer("argSort")

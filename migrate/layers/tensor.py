@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.registry import layer
 from migrate.shapes import affordable
 from migrate.tracing import refuse_traced
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from migrate.registry import Step
 
 
@@ -84,7 +84,7 @@ def transpose(p: Any) -> Step:
     axes = [int(n) for n in p.axes]
     if not axes or sorted(axes) != list(range(len(axes))):
         raise ModelError(f"axes must be a permutation of all dimensions, found {axes}")
-    return lambda x: x.permute(axes)
+    return lambda x: x.permute(*axes)
 
 
 @layer("reverse")
@@ -105,16 +105,23 @@ def reverseSeq(p: Any) -> Step:
     """Reverse the first elements of each sequence, as many as its length."""
 
     def reverse_starts(x: Tensor, lengths: Tensor) -> Tensor:
-        sequence = positive(p.sequenceAxis, x.ndim)
-        if positive(p.batchAxis, x.ndim) >= sequence:
+        batch, sequence = positive(p.batchAxis, x.ndim), positive(p.sequenceAxis, x.ndim)
+        if batch >= sequence:
             raise ValueError(f"batchAxis {p.batchAxis} is not before sequenceAxis {sequence}")
-        length = lengths.long().reshape(along(p.batchAxis, x.ndim))
-        place = torch.arange(x.shape[sequence], device=x.device).reshape(along(sequence, x.ndim))
-        return x.gather(
-            sequence, torch.where(place < length, length - 1 - place, place).expand_as(x)
-        )
+        return reverse_sequences(x, lengths, batch, sequence)
 
     return reverse_starts
+
+
+@helper
+def reverse_sequences(x: Tensor, lengths: Tensor, batch: int, sequence: int) -> Tensor:
+    """Reverse the first `lengths` elements along the axis `sequence`, each batch its own."""
+    batch_shape, sequence_shape = ([1] * x.ndim for _ in range(2))
+    batch_shape[batch] = sequence_shape[sequence] = -1
+    length = lengths.long().reshape(batch_shape)
+    place = torch.arange(x.shape[sequence], device=x.device).reshape(sequence_shape)
+    source = torch.where(place < length, length - 1 - place, place)
+    return x.gather(sequence, source.expand_as(x))
 
 
 @layer("softmaxND")
@@ -130,15 +137,22 @@ def cumSum(p: Any) -> Step:
     def cumulate(x: Tensor, given: Tensor | None = None) -> Tensor:
         if given is not None:
             refuse_traced("the axis", given)
-        axis = p.axis if given is None else int(given.item())
-        y = torch.cumsum(x.flip([axis]) if p.reverse else x, axis)
-        if p.excludeFinalSum:
-            every = (slice(None),) * positive(axis, x.ndim)
-            first, inside = y[(*every, slice(0, 1))], y[(*every, slice(0, -1))]
-            y = torch.cat([torch.zeros_like(first), inside], axis)
-        return y.flip([axis]) if p.reverse else y
+        elif not (p.reverse or p.excludeFinalSum):
+            return torch.cumsum(x, p.axis)
+        return cumulative_sum(x, p.axis if given is None else given, p.reverse, p.excludeFinalSum)
 
     return cumulate
+
+
+@helper
+def cumulative_sum(x: Tensor, axis: Tensor | int, reverse: bool, exclusive: bool) -> Tensor:
+    """Sum up along an axis, from its end if `reverse`, without the own element if `exclusive`."""
+    axis = int(axis)
+    y = torch.cumsum(x.flip([axis]) if reverse else x, axis)
+    if exclusive:
+        first = y.narrow(axis, 0, 1)
+        y = torch.cat([torch.zeros_like(first), y.narrow(axis, 0, y.shape[axis] - 1)], axis)
+    return y.flip([axis]) if reverse else y
 
 
 @layer("oneHot")
@@ -149,9 +163,18 @@ def oneHot(p: Any) -> Step:
     def one_hot(x: Tensor, given: Tensor | None = None) -> Tensor:
         if given is None and not p.oneHotVectorSize:
             raise ValueError("oneHotVectorSize is not set and there is no second input")
-        size: Any = int(p.oneHotVectorSize) if given is None else given.long().reshape(())
-        place = torch.arange(size, device=x.device).reshape(along(p.axis, x.ndim + 1))
-        hot = x.long().unsqueeze(p.axis) == place
-        return torch.where(hot, p.onValue, p.offValue).to(x.dtype)
+        size = int(p.oneHotVectorSize) if given is None else given
+        axis = positive(p.axis, x.ndim + 1)
+        return one_hot_vectors(x, size, axis, p.onValue, p.offValue)
 
     return one_hot
+
+
+@helper
+def one_hot_vectors(x: Tensor, size: Tensor | int, axis: int, on: float, off: float) -> Tensor:
+    """Return `on` where a new axis equals the index that `x` holds, else `off`."""
+    count: Any = size.long().reshape(()) if isinstance(size, Tensor) else size
+    shape = [1] * (x.ndim + 1)
+    shape[axis] = -1
+    hot = x.long().unsqueeze(axis) == torch.arange(count, device=x.device).reshape(shape)
+    return torch.where(hot, on, off).to(x.dtype)

@@ -6,7 +6,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional as F
 
 from migrate.errors import ModelError
 from migrate.layers.elementwise import choose
@@ -57,8 +58,8 @@ def clip(p: Any) -> Step:
 def gelu(p: Any) -> Step:
     """Compute x times the normal distribution function of x, exactly or approximately."""
     modes: dict[str, Step] = {
-        "EXACT": nn.GELU(),
-        "TANH_APPROXIMATION": nn.GELU("tanh"),
+        "EXACT": F.gelu,
+        "TANH_APPROXIMATION": functools.partial(F.gelu, approximate="tanh"),
         "SIGMOID_APPROXIMATION": _sigmoid_gelu,
     }
     return choose(p, "mode", modes)

@@ -11,20 +11,18 @@ from torch.nn import functional as F
 
 from migrate import weights
 from migrate.errors import ModelError
+from migrate.helpers import helper
 from migrate.layers.convolution import parameter
-from migrate.layers.padding import same_total, split
+from migrate.layers.padding import same_border
 from migrate.registry import layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from migrate.registry import Step
 
     Triple = tuple[int, int, int]
 
 CUSTOM, VALID, SAME = 0, 1, 2
 MAX, AVERAGE = 0, 1
-AT_END = False  # where SAME puts an odd amount of padding
 EDGES = ("Left", "Right", "Top", "Bottom", "Front", "Back")  # the order of F.pad
 
 
@@ -45,9 +43,7 @@ class Border(nn.Module):
         """Return the six amounts for an input of this size."""
         if not self.same:
             return self.fixed
-        axes = zip(x.shape[-3:], self.reach, self.stride, strict=True)
-        totals = [split(same_total(*axis), AT_END) for axis in axes]
-        return tuple(n for pair in reversed(totals) for n in pair)
+        return same_border(x, self.reach, self.stride)
 
     def symmetric(self) -> Triple | None:
         """Return one amount per axis, where each axis has the same at both ends at any size."""
@@ -108,40 +104,59 @@ def _deconvolution(p: Any, conv: nn.ConvTranspose3d, border: Border) -> nn.Modul
 
 
 class Deconvolution(nn.Module):
-    """A transposed convolution brought to the output size that Core ML defines.
-
-    Of CUSTOM padding the amounts are cut off, the ends only up to outputShape; otherwise the
-    surplus over outputShape, or over SAME's input size times stride, is cut off both sides alike.
-    """
+    """A transposed convolution brought to the output size that Core ML defines."""
 
     def __init__(
         self, conv: nn.ConvTranspose3d, border: Border, size: tuple[int, ...], padding_type: int
     ) -> None:
         super().__init__()
-        self.conv, self.border, self.size = conv, border, size
-        self.custom = padding_type == CUSTOM
+        self.conv = conv
+        self.size, self.same, self.custom = size, border.same, padding_type == CUSTOM
+        # per axis, where F.pad names the last axis first
+        self.edges = tuple(zip(border.fixed[4::-2], border.fixed[5::-2], strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the result; where the size exceeds what the kernels reach, the bias stands."""
+        """Return the result at the size that outputShape, or else the padding, names."""
         conv = self.conv
         y = F.conv_transpose3d(x, conv.weight, None, conv.stride, 0, 0, conv.groups, conv.dilation)
-        spans = [self.span(axis, x.shape[axis - 3], y.shape[axis - 3]) for axis in range(3)]
-        missing = [max(0, sum(span) - n) for span, n in zip(spans, y.shape[-3:], strict=True)]
-        if any(missing):
-            y = F.pad(y, (0, missing[2], 0, missing[1], 0, missing[0]))
-        if min(wanted for _, wanted in spans) < 1:
-            raise ValueError("customPadding leaves nothing of the output")
-        depth, height, width = (slice(start, start + wanted) for start, wanted in spans)
-        y = y[..., depth, height, width]
+        stride = conv.stride if self.same else None
+        y = deconvolution_window(x, y, self.edges, self.size, stride, self.custom)
         return y if conv.bias is None else y + conv.bias.reshape(-1, 1, 1, 1)
 
-    def span(self, axis: int, size: int, reached: int) -> tuple[int, int]:
-        """Return where the output starts in what the kernels reach, and its size."""
-        start, end = self.border.fixed[4 - 2 * axis : 6 - 2 * axis]
-        if not (self.size or self.border.same):
-            return start, reached - start - end
-        wanted = self.size[axis] if self.size else size * self.conv.stride[axis]
-        return start if self.custom else max(0, reached - wanted) // 2, wanted
+
+@helper
+def deconvolution_window(
+    x: Tensor,
+    y: Tensor,
+    edges: tuple[tuple[int, int], ...],
+    size: tuple[int, ...],
+    stride: tuple[int, ...] | None,
+    custom: bool,
+) -> Tensor:
+    """Cut the output of a transposed convolution, `y` of `x`, to its [D, H, W].
+
+    That is `size`, or else the input's times `stride`, or else what is within the edges. Of custom
+    padding the edges are cut off, the ends only up to the size; otherwise both sides alike. Where
+    the size exceeds what the kernels reach there are zeros.
+    """
+    spans = []
+    for axis, (start, end) in enumerate(edges):
+        reached = y.shape[axis - 3]
+        wanted = reached - start - end
+        if size:
+            wanted = size[axis]
+        elif stride:
+            wanted = x.shape[axis - 3] * stride[axis]
+        if size or stride:
+            start = start if custom else max(0, reached - wanted) // 2
+        spans.append((start, wanted))
+    if min(wanted for _, wanted in spans) < 1:
+        raise ValueError("customPadding leaves nothing of the output")
+    missing = [max(0, sum(span) - n) for span, n in zip(spans, y.shape[-3:], strict=True)]
+    if any(missing):
+        y = F.pad(y, (0, missing[2], 0, missing[1], 0, missing[0]))
+    depth, height, width = (slice(start, start + wanted) for start, wanted in spans)
+    return y[..., depth, height, width]
 
 
 @layer("pooling3d")
@@ -151,43 +166,30 @@ def pooling3d(p: Any) -> Step:
     border, kind = Border(p, kernel, stride), _pooling_type(p)
     padding = border.symmetric()
     if padding is None or any(2 * n > k for n, k in zip(padding, kernel, strict=True)):
-        return Pool(_max if kind == MAX else _average, kernel, stride, border, p)
+        if kind == MAX:
+            return lambda x: F.max_pool3d(_surrounded(x, border), kernel, stride)
+        if p.countExcludePadding:
+            return lambda x: average_pool_inside(x, border.amounts(x), kernel, stride)
+        return lambda x: F.avg_pool3d(border(x), kernel, stride)
     if kind == MAX:
-        return nn.MaxPool3d(kernel, stride, padding)
-    return nn.AvgPool3d(kernel, stride, padding, count_include_pad=not p.countExcludePadding)
+        return lambda x: F.max_pool3d(x, kernel, stride, padding)
+    inside = not p.countExcludePadding
+    return lambda x: F.avg_pool3d(x, kernel, stride, padding, count_include_pad=inside)
 
 
-class Pool(nn.Module):
-    """Pad, then pool; a mean divides by the window, or by its part inside the input."""
-
-    def __init__(
-        self,
-        window: Callable[..., Tensor],
-        kernel: Triple,
-        stride: Triple,
-        border: Border,
-        p: Any,
-    ) -> None:
-        super().__init__()
-        self.window, self.kernel, self.stride, self.border = window, kernel, stride, border
-        self.exclude_padding = window is _average and p.countExcludePadding
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the pooled blob."""
-        amounts = self.border.amounts(x)
-        y = self.window(x, amounts, self.kernel, self.stride)
-        if self.exclude_padding:
-            return y / _average(torch.ones_like(x[:1, :1]), amounts, self.kernel, self.stride)
-        return y
+def _surrounded(x: Tensor, border: Border) -> Tensor:
+    """Pad for maxima of what is inside; Pooling3DLayerParams speaks of zeros, Core ML has none."""
+    return F.pad(x, border.amounts(x), value=float("-inf"))
 
 
-def _max(x: Tensor, border: Any, kernel: Any, stride: Any) -> Tensor:
-    """Return maxima of what is inside; Pooling3DLayerParams speaks of zeros, Core ML has none."""
-    return F.max_pool3d(F.pad(x, border, value=float("-inf")), kernel, stride)
-
-
-def _average(x: Tensor, border: Any, kernel: Any, stride: Any) -> Tensor:
-    return F.avg_pool3d(F.pad(x, border), kernel, stride)
+@helper
+def average_pool_inside(
+    x: Tensor, border: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...]
+) -> Tensor:
+    """Average each window of [D, H, W] over its part in the input."""
+    inside = F.pad(torch.ones_like(x[:1, :1]), border)
+    y = F.avg_pool3d(F.pad(x, border), kernel, stride)
+    return y / F.avg_pool3d(inside, kernel, stride)
 
 
 @layer("globalPooling3d")

@@ -134,8 +134,6 @@ def test_no_permission_to_read(tmp_path, monkeypatch):
     [
         ("treeEnsembleClassifier", "is a tree ensemble classifier, not a NeuralNetwork"),
         ("treeEnsembleRegressor", "is a tree ensemble regressor"),
-        ("pipeline", "is a pipeline"),
-        ("pipelineClassifier", "is a classifier pipeline"),
         ("glmRegressor", "is of type glmRegressor"),
         ("wordTagger", "is of type wordTagger"),
         ("mlProgram", "is an ML Program, not a NeuralNetwork: it is in the newer format already"),
@@ -202,7 +200,6 @@ def test_a_classifier_is_unwrapped(labels):
     assert network.labels == labels
     assert network.probabilities == "y"
     assert network.predicted_feature == "label"
-    assert network.probabilities_feature == "probabilities"
     assert not network.rank5_arrays
     assert network.rank5_images
     assert [layer.name for layer in network.layers] == ["act"]
@@ -331,7 +328,7 @@ def test_ranged_images():
     assert read.shape == default_shape(read) == (1, 1, 10, 20)
 
 
-SIZES = st.integers(0, 90)
+SIZES = st.integers(0, 70)  # five of them stay below LARGEST
 RANGES = st.one_of(
     st.tuples(SIZES, st.just(-1)),
     st.tuples(SIZES, SIZES).map(sorted).filter(lambda bounds: bounds[1] > 0),

@@ -69,12 +69,14 @@ def test_as_batch_leaves_the_channels_to_the_step():
         ((7,), (6, 2, 7, 1, 1), (6, 2, 7, 1, 1)),
     ],
 )
-@pytest.mark.parametrize("legacy", [True, False])
-def test_enter_with_the_rank_5_mapping(declared, given, blob, legacy):
-    """Networks of old layers start at rank 4 if there is no Seq, others at rank 5."""
+@pytest.mark.parametrize(("legacy", "sequential"), [(True, False), (True, True), (False, True)])
+def test_enter_with_the_rank_5_mapping(declared, given, blob, legacy, sequential):
+    """Old layers that know no Seq start at rank 4 if there is none, others at rank 5."""
     x = torch.rand(given)
-    y = shapes.enter(array(*declared), True, legacy)(x)
-    assert y.shape == (blob if legacy else (1,) * (5 - len(blob)) + blob)
+    y = shapes.enter(array(*declared), True, legacy, sequential)(x)
+    fixed = len(declared) == 4  # there Seq is declared not to be
+    at_5 = not legacy or (sequential and not fixed)
+    assert y.shape == ((1,) * (5 - len(blob)) + blob if at_5 else blob)
     assert torch.equal(y.flatten(), x.flatten())
 
 
@@ -82,7 +84,7 @@ def test_enter_with_the_rank_5_mapping(declared, given, blob, legacy):
 def test_the_exact_mapping_changes_nothing(shape):
     x = torch.rand(shape)
     for function in (
-        shapes.enter(array(*shape), False, True),
+        shapes.enter(array(*shape), False, True, False),
         shapes.leave(array(*shape), False),
         shapes.leave(array(), False),
     ):
@@ -96,15 +98,15 @@ def test_no_output_has_rank_0():
 
 def test_rank_2_has_no_place_in_the_rank_5_mapping():
     with pytest.raises(ModelError, match="input 'x' is declared with 2 dimensions"):
-        shapes.enter(array(2, 3), True, True)
+        shapes.enter(array(2, 3), True, True, False)
 
 
 def test_images_enter():
     image = Feature("x", "image", (1, 3, 4, 5), color="RGB")
     x = torch.rand(1, 3, 4, 5)
-    assert shapes.enter(image, True, True)(x).shape == (1, 3, 4, 5)
-    assert shapes.enter(image, True, False)(x).shape == (1, 1, 3, 4, 5)
-    assert shapes.enter(image, False, False)(x).shape == (1, 3, 4, 5)
+    assert shapes.enter(image, True, True, True)(x).shape == (1, 3, 4, 5)
+    assert shapes.enter(image, True, False, True)(x).shape == (1, 1, 3, 4, 5)
+    assert shapes.enter(image, False, False, True)(x).shape == (1, 3, 4, 5)
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,6 @@ def test_no_edges(sizes):
         padding.edges(border_amounts(*sizes), "cropAmounts")
 
 
-@given(total=st.integers(0, 100))
-def test_split(total):
-    """BOTTOM_RIGHT_HEAVY: top = floor(total / 2); TOP_LEFT_HEAVY: bottom is that."""
-    assert padding.split(total, False) == (math.floor(total / 2), total - math.floor(total / 2))
-    assert padding.split(total, True) == padding.split(total, False)[::-1]
-
-
 def test_modes():
     same = proto("NeuralNetwork_pb2").SamePadding
     assert padding.heavy_start(same.TOP_LEFT_HEAVY)
@@ -61,27 +54,49 @@ def test_modes():
         padding.heavy_start(2)
 
 
-@given(size=SIZES, reach=SIZES, stride=SIZES)
-def test_same_total(size, reach, stride):
-    total = padding.same_total(size, reach, stride)
-    out = math.ceil(size / stride)
-    assert total == max(0, (out - 1) * stride + reach - size)
-    # and with it every output but no further one fits, if the kernel reaches over its stride
-    if reach >= stride:
-        assert (size + total - reach) // stride + 1 == out
+@given(
+    sizes=st.lists(SIZES, min_size=2, max_size=3), reach=SIZES, stride=SIZES, at_start=st.booleans()
+)
+def test_same_border(sizes, reach, stride, at_start):
+    """SamePadding: the output is ceil(size / stride); F.pad names the last axis first."""
+    axes = len(sizes)
+    x = torch.ones(1, 2, *sizes)
+    border = padding.same_border(x, (reach,) * axes, (stride,) * axes, at_start)
+    for size, start, end in zip(sizes[::-1], border[::2], border[1::2], strict=True):
+        out = math.ceil(size / stride)
+        total = start + end
+        assert total == max(0, (out - 1) * stride + reach - size)
+        # BOTTOM_RIGHT_HEAVY: top = floor(total / 2); TOP_LEFT_HEAVY: bottom is that
+        assert (end if at_start else start) == math.floor(total / 2)
+        # and with it every output but no further one fits, if the kernel reaches over its stride
+        if reach >= stride:
+            assert (size + total - reach) // stride + 1 == out
 
 
 @given(height=SIZES, width=SIZES, stride=st.integers(1, 3), mode=st.sampled_from([0, 1]))
 def test_same_pad(height, width, stride, mode):
     x = torch.ones(1, 2, height, width)
-    pad = padding.SamePad((3, 4), (stride, 2), mode, value=-7.0)
-    top, bottom, left, right = pad.amounts(x)
+    pad = padding.same_pad((3, 4), (stride, 2), mode)
+    left, right, top, bottom = pad.border(x)
     odd = (0, 1) if mode else (-1, 0)  # by how much the start may exceed the end
     assert top - bottom in odd
     assert left - right in odd
     y = pad(x)
     assert y.shape == (1, 2, height + top + bottom, width + left + right)
     assert (y[:, :, top : top + height, left : left + width] == 1).all()
-    assert (y == -7).sum() == y.numel() - x.numel()
+    assert (y == 0).sum() == y.numel() - x.numel()
     outputs = torch.nn.functional.conv2d(y, torch.ones(1, 2, 3, 4), stride=(stride, 2))
     assert outputs.shape[2:] == (math.ceil(height / stride), math.ceil(width / 2))
+
+
+@given(reach=st.tuples(SIZES, SIZES), height=SIZES, width=SIZES, mode=st.sampled_from([0, 1]))
+def test_with_a_stride_of_1_the_padding_is_the_same_at_any_size(reach, height, width, mode):
+    pad = padding.same_pad(reach, (1, 1), mode)
+    assert isinstance(pad, padding.Pad)
+    x = torch.ones(1, 1, height, width)
+    assert pad.amounts == padding.same_border(x, reach, (1, 1), bool(mode))
+
+
+def test_shortest():
+    assert padding.shortest((3, 3)) == 3
+    assert padding.shortest((3, 4)) == (3, 4)

@@ -1,0 +1,292 @@
+"""What torch computes, noted down as expressions while it runs on example values.
+
+A `Recorder` sees every torch function, every stock module and every `@helper` that is called while
+it is entered. Each result that it hands on is the real one, so ranks and dtypes are facts; where it
+came from is kept beside it as a `Node`. The sizes of a blob are `Size`s: numbers that remember
+their expression, so that a network keeps working at the other sizes that it allows.
+"""
+
+from __future__ import annotations
+
+import operator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from migrate import helpers, views
+from migrate.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FACTS = ("ndim", "dtype", "device", "is_cuda", "requires_grad", "is_nested", "layout")
+READING = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "numpy")
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+
+
+@dataclass(eq=False)
+class Node:
+    """An expression. `kind` says how to read `target`.
+
+    variable   a name that the program assigned         member   a module or tensor, by its path
+    call       a function, of args and kwargs           item     an index into args[0]
+    attribute  a name of args[0]
+    """
+
+    kind: str
+    target: Any
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    parts: tuple[Node, ...] = ()  # its items, where it gives a tuple
+    double: bool = False  # whether it computes in float64
+
+
+class Size(int):
+    """A number that is not the same for all inputs, and the expression that gives it."""
+
+    node: Node
+
+    @classmethod
+    def of(cls, value: int, node: Node) -> Size:
+        """Return the number with its expression."""
+        size = cls(value)
+        size.node = node
+        return size
+
+    def _refuse(self, *_: Any) -> Any:
+        raise UnsupportedError(
+            "its course depends on a size, which model.py cannot follow; "
+            "int(size) takes the size as it is in the example"
+        )
+
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __float__ = _refuse
+    __hash__ = int.__hash__
+
+    def __int__(self) -> int:
+        """Return the plain number of the example."""
+        return int.__add__(self, 0)
+
+
+def _arithmetic(function: Callable[..., int], neutral: int | None, swapped: bool) -> Any:
+    def compute(self: Size, *others: Any) -> Any:
+        if any(not isinstance(other, int) for other in others):
+            return NotImplemented
+        if others and not isinstance(others[0], Size) and others[0] == neutral:
+            return self
+        args = (*others, self) if swapped else (self, *others)
+        return Size.of(function(*map(int, args)), Node("call", function, args))
+
+    return compute
+
+
+for _name, _neutral in {"add": 0, "sub": 0, "mul": 1, "floordiv": 1, "mod": None}.items():
+    _function = getattr(operator, _name)
+    setattr(Size, f"__{_name}__", _arithmetic(_function, _neutral, swapped=False))
+    _reflected = _neutral if _name in ("add", "mul") else None
+    setattr(Size, f"__r{_name}__", _arithmetic(_function, _reflected, swapped=True))
+setattr(Size, "__neg__", _arithmetic(operator.neg, None, swapped=False))  # noqa: B010
+
+
+class Recorder(TorchFunctionMode):
+    """Notes what is called while it is entered with `recording`."""
+
+    def __init__(self, net: nn.Module, sizes_vary: bool, fold: bool) -> None:
+        super().__init__()
+        self.net, self.sizes_vary, self.fold = net, sizes_vary, fold
+        self._known: dict[int, tuple[Tensor, Node]] = {}
+        self._views = views.Views()
+        self._depth = 0  # of stock modules and helpers, whose insides are not noted
+        for path, tensor in (*net.named_parameters(), *net.named_buffers()):
+            self._known[id(tensor)] = (tensor, Node("member", path))
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Note everything while the context lasts."""
+        handles = []
+        for path, module in self.net.named_modules():
+            if _is_stock(module):
+                handles.append(module.register_forward_pre_hook(self._enter_stock))
+                leave = self._leave_stock(path)
+                handles.append(module.register_forward_hook(leave, with_kwargs=True))
+        helpers.activate(self)
+        try:
+            with self, torch.no_grad():
+                yield
+        finally:
+            helpers.deactivate()
+            for handle in handles:
+                handle.remove()
+
+    def name(self, value: Tensor, name: str) -> None:
+        """Let the tensor be what the variable `name` holds."""
+        self._known[id(value)] = (value, Node("variable", name))
+
+    def copy(self, value: Tensor) -> Tensor:
+        """Return the same tensor as another object, which may stand for another variable."""
+        self._depth += 1
+        try:
+            return value.detach()
+        finally:
+            self._depth -= 1
+
+    def base(self, value: Tensor) -> Node | None:
+        """Return the node of the tensor that the value is a view of."""
+        first = self._views.first(value)
+        return None if first is None else self.node(first)
+
+    def node(self, value: Any) -> Any:
+        """Return the node of a value, a container of nodes, or the constant itself."""
+        if isinstance(value, Tensor):
+            if id(value) not in self._known:
+                raise UnsupportedError(
+                    "it computes with a tensor that is no parameter or buffer of its module"
+                )
+            return self._known[id(value)][1]
+        if isinstance(value, Size):
+            return value.node
+        if isinstance(value, nn.Module):
+            path = next(path for path, module in self.net.named_modules() if module is value)
+            return Node("member", path)
+        if type(value) in (tuple, list):
+            return type(value)(self.node(v) for v in value)
+        if isinstance(value, torch.Size):
+            return tuple(value)
+        if isinstance(value, slice):
+            return slice(self.node(value.start), self.node(value.stop), self.node(value.step))
+        return value
+
+    def call_helper(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note a helper as one call."""
+        if self._depth:
+            return function(*args, **kwargs)
+        self._depth += 1
+        try:
+            result = function(*_plain(args), **_plain(kwargs))
+        finally:
+            self._depth -= 1
+        return self._note(Node("call", function, self.node(args), self._kwargs(kwargs)), result)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a torch function, and note it."""
+        kwargs = kwargs or {}
+        if self._depth:
+            return func(*args, **kwargs)
+        attribute = getattr(getattr(func, "__self__", None), "__name__", "")
+        if func.__name__ == "__get__":
+            return self._attribute(attribute, func, args[0])
+        if func.__name__ in READING:
+            raise UnsupportedError(f"it reads numbers off the data ({func.__name__})")
+        if func is Tensor.size:
+            shape = self._shape(args[0])
+            return shape[args[1]] if len(args) > 1 else shape
+        if func in (Tensor.__len__, Tensor.dim):
+            return self._shape(args[0])[0] if func is Tensor.__len__ else func(*args)
+        if func.__name__.endswith("_") and not func.__name__.endswith("__"):
+            raise UnsupportedError(f"it changes a tensor in place ({func.__name__})")
+        try:
+            result = func(*_plain(args), **_plain(kwargs))
+        except RuntimeError:
+            result = _stand_in(func, *args)
+            if result is None:
+                raise
+        return self._view(func, args, kwargs, result)
+
+    def _view(self, func: Any, args: Any, kwargs: Any, result: Any) -> Any:
+        """Note a torch function; a view as briefly as possible, or not at all if it is none."""
+        if isinstance(result, Tensor) and any(result is value for value in args):
+            return result  # as .to() does where the dtype is the one wanted
+        node = Node("call", func, self.node(args), self._kwargs(kwargs))
+        if isinstance(result, Tensor) and self.fold:
+            short = self._views.see(func, args, kwargs, result)
+            if short is not None:
+                node = self.node(short.first)
+                if short.squeezed:
+                    dims = short.squeezed if len(short.squeezed) > 1 else short.squeezed[0]
+                    node = Node("call", Tensor.squeeze, (node, dims))
+                for axis in short.put_in:
+                    node = Node("call", Tensor.unsqueeze, (node, axis))
+                if not (short.squeezed or short.put_in):
+                    return short.first
+        return self._note(node, result)
+
+    def _attribute(self, name: str, func: Any, x: Tensor) -> Any:
+        if name == "shape":
+            return self._shape(x)
+        result = func(x)
+        if isinstance(result, Tensor):
+            return self._note(Node("attribute", name, (self.node(x),)), result)
+        if name in FACTS:
+            return result
+        raise UnsupportedError(f"it reads {name} of a tensor")
+
+    def _shape(self, x: Tensor) -> tuple[int, ...]:
+        """Return the sizes: numbers where they cannot vary, else `Size`s."""
+        shape = Tensor.shape.__get__(x)  # type: ignore[attr-defined]
+        node = self.node(x)
+        if node.kind == "member":
+            return shape
+        ones = self._views.ones(x)
+        whole = self._note(Node("attribute", "shape", (node,)), tuple(shape))
+        return tuple(1 if axis in ones else size for axis, size in enumerate(whole))
+
+    def _kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {key: self.node(value) for key, value in kwargs.items()}
+
+    def _note(self, node: Node, result: Any) -> Any:
+        """Keep where a result came from; the parts of a tuple are items of it."""
+        if isinstance(result, Tensor):
+            node.double = result.dtype == torch.float64
+            self._known[id(result)] = (result, node)
+            return result
+        if isinstance(result, (tuple, list)):
+            node.parts = tuple(Node("item", i, (node,)) for i in range(len(result)))
+            return tuple(map(self._note, node.parts, result))
+        if isinstance(result, int) and not isinstance(result, bool):
+            return Size.of(result, node)
+        return result
+
+    def _enter_stock(self, module: nn.Module, args: Any) -> None:
+        self._depth += 1
+
+    def _leave_stock(self, path: str) -> Any:
+        def leave(module: nn.Module, args: Any, kwargs: Any, result: Any) -> Any:
+            self._depth -= 1
+            if self._depth:
+                return None
+            node = Node("call", Node("member", path), self.node(args), self._kwargs(kwargs))
+            return self._note(node, result)
+
+        return leave
+
+
+def _stand_in(func: Any, x: Any = None, size: Any = None, *_: Any) -> Tensor | None:
+    """Return a tensor of the right rank where a size computed from the example does not fit it."""
+    if not isinstance(size, tuple) or not any(isinstance(n, Tensor) for n in size):
+        return None
+    if func is Tensor.expand:
+        return x.expand((1,) * (len(size) - x.dim()) + tuple(x.shape))
+    return x.reshape((1,) * (len(size) - 1) + (-1,)) if func is Tensor.reshape else None
+
+
+def _is_stock(module: nn.Module) -> bool:
+    """Tell whether torch has the module's class, and it computes something."""
+    home = type(module).__module__.split(".")
+    return home[:2] == ["torch", "nn"] and not isinstance(module, CONTAINERS)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with plain numbers for sizes."""
+    if isinstance(value, Size):
+        return int(value)
+    if type(value) in (tuple, list):
+        return type(value)(_plain(v) for v in value)
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, slice):
+        return slice(_plain(value.start), _plain(value.stop), _plain(value.step))
+    return value
