@@ -95,7 +95,9 @@ class Printer:
         if _is_method(func):
             given = self._arguments(args[1:], kwargs, node.double)
             return f"{self.text(args[0], ATOM)}.{func.__name__}({given})", ATOM
-        return f"{self.function(func)}({self._arguments(args, kwargs, node.double)})", ATOM
+        called = self.function(func)
+        given = _without_defaults(func, args) if called in self.helpers else args
+        return f"{called}({self._arguments(given, kwargs, node.double)})", ATOM
 
     def _operation(
         self, sign: str, strength: int, swapped: bool, a: Any, b: Any, *, double: bool
@@ -244,6 +246,14 @@ def _needed(func: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         return dict(kwargs)
     defaults = {name: p.default for name, p in parameters.items()}
     return {k: v for k, v in kwargs.items() if k not in defaults or not _same(defaults[k], v)}
+
+
+def _without_defaults(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments without the last ones that are the function's defaults."""
+    defaults = [p.default for p in inspect.signature(func).parameters.values()]
+    while args and _same(defaults[len(args) - 1], args[-1]):
+        args = args[:-1]
+    return args
 
 
 def _same(default: Any, value: Any) -> bool:

@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 
 class Program:
-    """Statements as they are recorded; `variables` names each blob, by (scope, blob)."""
+    """Statements as they are recorded; `variables` names each blob, by (scope, blob).
+
+    Where the recorder folds, every variable is assigned once: a blob that is written again gets a
+    new one.
+    """
 
     def __init__(self, recorder: Recorder, variables: dict[Any, str], reserved: set[str]) -> None:
         self.recorder, self.printer = recorder, Printer()
         self.variables, self.taken = variables, {*variables.values(), *reserved}
+        self.keys = {name: key for key, name in variables.items()}  # of every variable so far
+        self._written: set[Any] = set()
         self.statements: list[Statement] = []
         self.bases: dict[str, str] = {}  # names of what blobs are views of, to the blobs' names
 
@@ -60,6 +66,9 @@ class Program:
 
         Where a value has a variable already, that stays its name if variables are assigned once.
         """
+        if self.recorder.fold:
+            self._rename(self._written & set(values))
+            self._written.update(values)
         roots: dict[str, Tensor] = {}
         again: dict[str, Tensor] = {}
         nodes: set[Node] = set()
@@ -78,6 +87,11 @@ class Program:
             self.recorder.name(value, name)
         by_name = {**again, **roots}
         return {key[1]: by_name[self.variables[key]] for key in values}
+
+    def _rename(self, keys: Iterable[Any]) -> None:
+        for key in keys:
+            name = names.fresh(self.variables[key], self.taken)
+            self.variables[key], self.keys[name] = name, key
 
     def _define(self, roots: dict[str, Tensor]) -> None:
         """Write what computes the values, each assigned to its name."""
@@ -177,7 +191,7 @@ def _pattern(node: Node, uses: dict[Node, int], chosen: dict[Node, str], taken: 
     """Return the name that the node is assigned to, or a tuple of names; "" if it needs none."""
     if node in chosen:
         return chosen[node]
-    often = uses[node] > 1 or any(part.parts and uses.get(part, 0) > 1 for part in node.parts)
+    often = uses[node] > 1 or any(uses.get(part, 0) > 1 for part in node.parts)
     if node.kind != "call" or not often:
         return ""
     return _unpacked(node, uses, chosen, taken)

@@ -201,9 +201,9 @@ class Recorder(TorchFunctionMode):
         if isinstance(result, Tensor) and any(result is value for value in args):
             return result  # as .to() does where the dtype is the one wanted
         node = Node("call", func, self.node(args), self._kwargs(kwargs))
-        if isinstance(result, Tensor) and self.fold:
+        if isinstance(result, Tensor):
             short = self._views.see(func, args, kwargs, result)
-            if short is not None:
+            if short is not None and self.fold:
                 node = self.node(short.first)
                 if short.squeezed:
                     dims = short.squeezed if len(short.squeezed) > 1 else short.squeezed[0]

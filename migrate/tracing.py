@@ -34,7 +34,9 @@ def surely(size: int, value: int) -> bool:
 def at_most(size: int, bound: float) -> bool:
     """Tell of a recorded module whether a size never exceeds a bound; otherwise nothing is sure."""
     found = recorder()
-    return found is not None and not found.sizes_vary and int(size) <= bound
+    if found is None or (found.sizes_vary and type(size) is not int):
+        return False
+    return int(size) <= bound
 
 
 def shape_of(x: Tensor) -> Tensor:

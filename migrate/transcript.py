@@ -73,15 +73,15 @@ class _Recording:
         self.stages: list[Any] = list(getattr(net, "stages", [net]))  # of a pipeline
         networks = [stage.network for stage in self.stages]
         flows = any(layer.blocks for n in networks for layer in n.layers)
-        once = not flows and not any(n.overwritten() for n in networks)
         vary = any(_varies(f, networks[0].rank5_arrays) for f in net.network.inputs)
-        self.recorder = Recorder(net, sizes_vary=vary, fold=once)
+        self.recorder = Recorder(net, sizes_vary=vary, fold=not flows)
         self.core = _core_names(net, self.stages)
         unique = names.numbered(self.core.values())
         chosen = names.identifiers(unique, reserved=RESERVED | HELPERS)
         variables = {key: chosen[name] for key, name in zip(self.core, unique, strict=True)}
         self.program = Program(self.recorder, variables, RESERVED | HELPERS)
         self.shapes: dict[str, Any] = {}
+        self.parameters: dict[str, str] = {}  # names, with those of the blobs that they become
         self.entered = 0  # how many statements belong to the inputs
 
     def run(self, inputs: dict[str, Tensor]) -> Transcript:
@@ -107,6 +107,7 @@ class _Recording:
         """Name the parameters; fill optional ones, check flexible ones."""
         for feature in self.net.network.inputs:
             name = self.program.variables["input", feature.name]
+            self.parameters[name] = self.program.variables.get((0, feature.name), "")
             self.recorder.name(table[feature.name], name)
             parameter = self.program.text(table[feature.name])
             if feature.optional:
@@ -137,15 +138,15 @@ class _Recording:
         text = "\n".join(lines(statements, all_reads(statements) | read))
         text = _returning(text, result, all_reads(statements))
         seen = set(VARIABLES.findall(text))
-        used = {k: final.get(v, v) for k, v in self.program.variables.items() if v in seen}
+        blobs = {final.get(v, v): self.core[k] for v, k in self.program.keys.items() if v in seen}
         text = VARIABLES.sub(lambda match: final.get(match[1], match[1]), text)
         chosen, layers = members.named(self.net, list(dict.fromkeys(MEMBERS.findall(text))))
         text = MEMBERS.sub(lambda match: chosen[match[1]], text)
         return Transcript(
-            parameters=[self.program.variables["input", f.name] for f in self.net.network.inputs],
+            parameters=list(self.parameters),
             body=[line for line in text.splitlines() if not ASSIGNED_ITSELF.fullmatch(line)],
             members={name: path for path, name in chosen.items()},
-            blobs={used[key]: self.core[key] for key in used if used[key] != self.core[key]},
+            blobs={name: blob for name, blob in blobs.items() if name != blob},
             layers=layers,
             helpers=list(self.program.printer.helpers.values()),
             imports=self.program.printer.imports,
@@ -154,14 +155,9 @@ class _Recording:
 
     def _final_names(self, statements: list[Statement], read: set[str]) -> dict[str, str]:
         """Return better names: of a blob that is its input prepared, or whose view is not used."""
-        variables = self.program.variables
         at_entrance = {id(s) for s in every(self.program.statements[: self.entered])}
         behind = all_reads([s for s in statements if id(s) not in at_entrance]) | read
-        final = {}
-        for feature in self.net.network.inputs:
-            parameter = variables["input", feature.name]
-            if parameter not in behind and (0, feature.name) in variables:
-                final[variables[0, feature.name]] = parameter
+        final = {b: p for p, b in self.parameters.items() if b and p not in behind}
         simple = [s for s in every(statements) if isinstance(s, Line)]
         assigned = {name for line in simple for name in names_of(line.targets)}
         for base, blob in self.program.bases.items():

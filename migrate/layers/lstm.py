@@ -73,7 +73,7 @@ class LSTM(Recurrent):
                 list(self.peepholes), self.coupled,
             )  # fmt: skip
         elif is_traced(steps) or at_most(steps.shape[0], self.clip):
-            found = self.lstm(steps, given)
+            found = self.lstm(steps, given) if given else self.lstm(steps)
         else:
             found = run_clipped_lstm(self.lstm, steps, given, self.clip, self.functions)
         ys, (h, c) = found
