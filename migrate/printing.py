@@ -93,8 +93,8 @@ class Printer:
             return f"{self.text(args[0], ATOM)}[{self._index(args[1])}]", ATOM
         kwargs = _needed(func, node.kwargs)
         if _is_method(func):
-            given = self._arguments(args[1:], kwargs, node.double)
-            return f"{self.text(args[0], ATOM)}.{func.__name__}({given})", ATOM
+            rest = self._arguments(args[1:], kwargs, node.double)
+            return f"{self.text(args[0], ATOM)}.{func.__name__}({rest})", ATOM
         called = self.function(func)
         given = _without_defaults(func, args) if called in self.helpers else args
         return f"{called}({self._arguments(given, kwargs, node.double)})", ATOM
