@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
     from migrate.faults import FAULTS, fault
     from migrate.features import stand_ins, to_pil
-    from migrate.mlprogram import to_mlprogram
+    from migrate.mlprogram import check_options, to_mlprogram
     from migrate.module import Interpreter, Model, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, read
     from migrate.source import to_source
@@ -35,6 +35,7 @@ _HOMES = {
     "ModelError": "errors",
     "Network": "network",
     "UnsupportedError": "errors",
+    "check_options": "mlprogram",
     "coremltools": "coreml",
     "custom_layers": "customs",
     "default_shape": "network",
@@ -65,6 +66,7 @@ __all__ = [
     "ModelError",
     "Network",
     "UnsupportedError",
+    "check_options",
     "coremltools",
     "custom_layers",
     "default_shape",

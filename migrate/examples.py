@@ -36,7 +36,7 @@ def examples(network: Network) -> Iterator[dict[str, Tensor]]:
 
 def _every(network: Network) -> Iterator[dict[str, Tensor]]:
     inputs = network.inputs
-    choices = [_shapes(feature, network) for feature in inputs]
+    choices = [allowed_shapes(feature, network) for feature in inputs]
     default = [found[0] for found in choices]
     for shapes_ in dict.fromkeys(itertools.zip_longest(*choices)):
         sizes = [shape or default[i] for i, shape in enumerate(shapes_)]
@@ -58,7 +58,7 @@ def _filled(
     return {feature.name: torch.full(size, value) for feature, size, value in rows}
 
 
-def _shapes(feature: Feature, network: Network) -> list[Shape]:
+def allowed_shapes(feature: Feature, network: Network) -> list[Shape]:
     """Return allowed shapes of an input: its default, the others' of its rank, the largest."""
     others = [default_shape(other) for other in network.inputs]
     largest = tuple(high if high > 0 else max(low, OPEN_SIZE) for low, high in feature.bounds)

@@ -50,10 +50,7 @@ def to_mlprogram(
 
 def convert(net: Model, precision: str, target: str) -> Any:
     """Return the traced and converted `net`; see `to_mlprogram`."""
-    if precision not in PRECISIONS:
-        raise UnsupportedError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
-    if target not in TARGETS:
-        raise UnsupportedError(f"target '{target}' is not one of {', '.join(TARGETS)}")
+    check_options(precision, target)
     ct = coremltools()
     network = net.network
     inputs = [_input_type(ct, feature) for feature in network.inputs]
@@ -81,6 +78,14 @@ def convert(net: Model, precision: str, target: str) -> Any:
             raise ConversionError(
                 f"coremltools could not convert the torch module to an ML Program: {first}"
             ) from error
+
+
+def check_options(precision: str, target: str) -> None:
+    """Raise UnsupportedError for an option that `to_mlprogram` does not know."""
+    if precision not in PRECISIONS:
+        raise UnsupportedError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
+    if target not in TARGETS:
+        raise UnsupportedError(f"target '{target}' is not one of {', '.join(TARGETS)}")
 
 
 def example_inputs(network: Network) -> tuple[torch.Tensor, ...]:

@@ -52,7 +52,9 @@ def fresh(stem: str, taken: set[str]) -> str:
 
 
 def _plain(name: str) -> bool:
-    return name.isascii() and name.isidentifier() and len(name) <= LONGEST
+    """Tell whether a name may stay; two underscores in front mean something inside a class."""
+    fits = name.isidentifier() and len(name) <= LONGEST
+    return fits and name.isascii() and not name.startswith("__")
 
 
 def _clean(name: str, forbidden: Collection[str]) -> str:

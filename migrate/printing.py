@@ -251,7 +251,7 @@ def _needed(func: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _without_defaults(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the arguments without the last ones that are the function's defaults."""
     defaults = [p.default for p in inspect.signature(func).parameters.values()]
-    while args and _same(defaults[len(args) - 1], args[-1]):
+    while args and len(args) <= len(defaults) and _same(defaults[len(args) - 1], args[-1]):
         args = args[:-1]
     return args
 

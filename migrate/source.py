@@ -36,13 +36,19 @@ class SourceError(AnereportError):
     """The module cannot be written as Python."""
 
 
-def to_source(model: Any, folder: Any, custom: Custom | None = None) -> str:
+def to_source(
+    model: Any, folder: Any, custom: Custom | None = None, *, name: str | None = None
+) -> str:
     """Write `model.py`, and `weights.npz` if there are any; return the text of the former.
 
-    `model` is what `to_torch` takes. The file's `load()` returns the module with its weights, which
-    takes and returns what `to_torch(model)` does. Raises what `to_torch` raises, and SourceError.
+    `model` is what `to_torch` takes or returns; `name` is what the class is named after, by default
+    the file. The text's `load()` returns the module with its weights, which takes and returns what
+    `to_torch(model)` does, bit for bit. Raises what `to_torch` raises, UnsupportedError for a
+    custom layer that cannot be written, and SourceError.
     """
-    text, arrays = write(to_torch(model, custom), class_name(model))
+    net = model if isinstance(model, Model) else to_torch(model, custom)
+    given = Path(model).stem if isinstance(model, (str, Path)) else "model"
+    text, arrays = write(net, class_name(name or given))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.py").write_text(text, encoding="utf-8")
@@ -51,9 +57,8 @@ def to_source(model: Any, folder: Any, custom: Custom | None = None) -> str:
     return text
 
 
-def class_name(model: Any) -> str:
-    """Return a class's name made of the model file's."""
-    stem = Path(model).stem if isinstance(model, (str, Path)) else "model"
+def class_name(stem: str) -> str:
+    """Return a class's name made of a file's."""
     words = re.findall(r"[0-9a-zA-Z]+", stem)
     name = "".join(word[0].upper() + word[1:] for word in words)[:CLASS_LENGTH]
     return name if name and not name[0].isdigit() else f"Model{name}"

@@ -42,6 +42,8 @@ class Views:
         if len(changed) != result.dim():
             return None  # squeezing left a dimension that is not 1
         short = _short(first, changed)
+        if sum(map(len, changed)) < first.dim():
+            return short  # at another size nothing may be squeezed: it begins anew
         if short is None:  # it may still be the same as a view before
             views = self._chains.setdefault(id(first), {})
             same = views.setdefault(changed, result)

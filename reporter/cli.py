@@ -180,12 +180,19 @@ def migrate(
     ] = None,
     precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
     target: Annotated[str, typer.Option(help="iOS15, iOS16, iOS17 or iOS18.")] = "iOS16",
+    source_only: Annotated[
+        bool,
+        typer.Option(
+            "--source-only", help="Write the PyTorch source alone (default: into MODEL-source)."
+        ),
+    ] = False,
     custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
     """Re-express the NeuralNetwork in PyTorch and convert it to the ML Program format.
 
-    Example: anereport migrate Block.mlmodel
+    The folder holds the ML Program, and model.py with its weights: readable PyTorch whose load()
+    gives the module. Example: anereport migrate Block.mlmodel
     """
     if layers:
         from migrate import layer_table
@@ -196,12 +203,19 @@ def migrate(
     from reporter.write import migration
 
     model = model or _the_model(creating)
+    if source_only:
+        folder = out or Path(f"{model.stem}-source")
+        with _shown() as progress:
+            migration.write_source(model, folder, force, progress, custom)
+        typer.echo(f"wrote {folder}/model.py: load() in it gives the PyTorch module")
+        return
     folder = out or Path(f"{model.stem}-mlprogram")
     with _shown() as progress:
         done = migration.write(model, folder, precision, target, force, progress, custom)
     for finding in done.findings:
         typer.echo(f"finding: {finding}")
-    typer.echo(f"wrote {folder}/{done.package.name}, migration.md and migration.json beside it")
+    source = "model.py (PyTorch), " if done.has_source else ""
+    typer.echo(f"wrote {folder}/{done.package.name}; beside it {source}migration.md and .json")
 
 
 @app.command(rich_help_panel=UNDERSTAND)

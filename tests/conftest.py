@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,106 @@ def run_layer(one_layer):
         return values[0] if outputs == 1 else values
 
     return run
+
+
+OUTSIDE = """
+import builtins, json, pathlib, runpy, sys
+import numpy as np
+import torch
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("migrate", "reporter", "coremltools"):
+            raise ImportError(f"{name} is not to be had here")
+
+sys.meta_path.insert(0, Refuse())
+torch.set_num_threads(int(sys.argv[1]))  # bits depend on it
+for folder in map(pathlib.Path, sys.argv[2:]):
+    calls = np.load(folder / "calls.npz")
+    try:
+        net = runpy.run_path(str(folder / "model.py"))["load"]()
+        for call in range(int(calls["count"])):
+            inputs = [torch.from_numpy(calls[f"{call}.{i}"]) for i in range(int(calls["inputs"]))]
+            torch.manual_seed(0)
+            with torch.no_grad():
+                outputs = net(*inputs)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            arrays = {str(i): output.numpy() for i, output in enumerate(outputs)}
+            np.savez(folder / f"outputs{call}.npz", **arrays)
+    except Exception as error:
+        (folder / "error").write_text(f"{type(error).__name__}: {error}")
+"""
+
+
+def run_outside(folders: list[Path], calls: list[list[list[Any]]]) -> list[Any]:
+    """Run each folder's model.py on its calls (lists of tensors), without this project.
+
+    Returns for each folder the outputs of every call, lists of arrays, or the error as a text.
+    """
+    for folder, of_folder in zip(folders, calls, strict=True):
+        arrays = {f"{c}.{i}": x.numpy() for c, xs in enumerate(of_folder) for i, x in enumerate(xs)}
+        counts = {"count": len(of_folder), "inputs": len(of_folder[0])}
+        np.savez(folder / "calls.npz", **arrays, **counts)
+    import torch
+
+    threads = str(torch.get_num_threads())
+    command = [sys.executable, "-c", OUTSIDE, threads, *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [_outcome(folder, len(of)) for folder, of in zip(folders, calls, strict=True)]
+
+
+def _outcome(folder: Path, count: int) -> Any:
+    if (folder / "error").exists():
+        return (folder / "error").read_text()
+    found = [np.load(folder / f"outputs{call}.npz") for call in range(count)]
+    return [[arrays[str(i)] for i in range(len(arrays.files))] for arrays in found]
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Whether two arrays are of one shape and dtype and have the same bytes."""
+    a, b = np.asarray(a), np.asarray(b)
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+@pytest.fixture
+def differences_outside(tmp_path):
+    """Write models as source, run them without this project, and compare with the modules.
+
+    Takes (model, calls) or (model, calls, custom), a call being a list of tensors; returns for each
+    model None or what is wrong.
+    """
+    import torch
+
+    import migrate
+
+    def compare(cases):
+        folders, expected = [], []
+        for i, (model, calls, *custom) in enumerate(cases):
+            folder = tmp_path / f"source{i}"
+            net = migrate.to_torch(model, *custom)
+            migrate.to_source(net, folder)
+            folders.append(folder)
+            outputs = []
+            for inputs in calls:
+                torch.manual_seed(0)
+                with torch.no_grad():
+                    found = net(*inputs)
+                outputs.append(
+                    [y.numpy() for y in (found if isinstance(found, tuple) else [found])]
+                )
+            expected.append(outputs)
+        got = run_outside(folders, [calls for _, calls, *_ in cases])
+        return [_difference(g, e) for g, e in zip(got, expected, strict=True)]
+
+    return compare
+
+
+def _difference(got: Any, expected: Any) -> str | None:
+    if isinstance(got, str):
+        return got
+    for call, (g, e) in enumerate(zip(got, expected, strict=True)):
+        if len(g) != len(e) or not all(map(same_bits, g, e)):
+            shapes = [x.shape for x in g], [x.shape for x in e]
+            return f"call {call} differs; shapes {shapes[0]}, expected {shapes[1]}"
+    return None

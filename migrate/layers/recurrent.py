@@ -64,12 +64,14 @@ class Recurrent(nn.Module):
         # Keras' go_backwards do, which coremltools stored as reverseInput.
         steps = steps.flip(0) if self.reverse else steps
         kinds = [states[i :: self.states] for i in range(self.states)] if states else []
-        initial = [_joined([self._state(s, steps) for s in kind], 0) for kind in kinds]
+        initial = [
+            initial_state(steps, self.size, *(_row(rank5(s)) for s in kind)) for kind in kinds
+        ]
         ys, *finals = self.run(steps, *initial)
         both = self.directions > 1
         split = [final.chunk(2) if both else (final,) for final in finals]
         ordered = [final for direction in zip(*split, strict=True) for final in direction]
-        y = ys if self.sequence else _joined(ordered[:: self.states], -1)
+        y = ys if self.sequence else torch.cat(ordered[:: self.states], -1)
         blobs = [_blob(vectors, x) for vectors in (y, *ordered)]
         return tuple(b.squeeze(0) if rank == 4 else b for b in blobs)  # one step, without Seq
 
@@ -82,21 +84,21 @@ class Recurrent(nn.Module):
         shape = (self.directions, steps.shape[1], self.size)
         return (steps.new_zeros(shape),) * self.states
 
-    def _state(self, state: Tensor, steps: Tensor) -> Tensor:
-        return initial_state(_vectors(rank5(state)), steps, self.size)
 
-
-def _joined(parts: list[Tensor], axis: int) -> Tensor:
-    return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
+def _row(state: Tensor) -> Tensor:
+    """Return a state as vectors, where H and W are known to be 1."""
+    known = state.ndim == 5 and surely(state.shape[3], 1) and surely(state.shape[4], 1)
+    return _vectors(state) if known else state
 
 
 @helper
-def initial_state(state: Tensor, steps: Tensor, size: int) -> Tensor:
-    """Return [1, Batch, C] of [1, Batch, C] or [Batch, 1, C], or of more rows than needed.
+def initial_state(steps: Tensor, size: int, *states: Tensor) -> Tensor:
+    """Return [directions, Batch, C] of a state [1, Batch, C] or [1, Batch, C, H, W] for each.
 
-    coremltools' converter writes the second for simpleRecurrent, the last for packed sequences.
+    coremltools' converter also writes [Batch, 1, C], and more rows than the batch has.
     """
-    return state.reshape(1, -1, size)[:, : steps.shape[1]]
+    rows = [s.permute(0, 1, *range(3, s.ndim), 2).reshape(1, -1, size) for s in states]
+    return torch.cat([row[:, : steps.shape[1]] for row in rows])
 
 
 def _vectors(x: Tensor) -> Tensor:

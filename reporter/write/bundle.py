@@ -87,9 +87,9 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def _ours(folder: Path) -> bool:
-    """Tell whether a folder is empty, or one of a report, a migration or of records alone."""
-    names = [path.name for path in folder.iterdir()]
-    made = {"report.json", "migration.json"}.intersection(names)
+    """Tell whether a folder is empty, or one of a report, a migration, a source or of records."""
+    names = {path.name for path in folder.iterdir()}
+    made = {"report.json", "migration.json"} & names or names <= {"model.py", "weights.npz"}
     return bool(made) or all(name.endswith(".json") for name in names)
 
 

@@ -51,6 +51,7 @@ class Migration:
     layers: int
     features: tuple[FeatureChange, ...]
     findings: tuple[str, ...]
+    has_source: bool  # whether model.py is there
     schema: str = field(default=SCHEMA)
 
 
@@ -63,9 +64,13 @@ def write(
     progress: Progress | None = None,
     custom: Sequence[str] = (),
 ) -> Migration:
-    """Convert `model` and write the package, migration.json and migration.md to `out`."""
+    """Write the ML Program and the PyTorch source of `model` to `out`, and what was found.
+
+    The folder holds the package, model.py and its weights, migration.json and migration.md.
+    """
     progress = progress or Silent()
     check_free(out, force)
+    migrate.check_options(precision, target)
     progress.step("reading the model")
     spec = migrate.load_spec(model)
     network = migrate.read(model)
@@ -74,9 +79,13 @@ def write(
     progress.step("computing the outputs' shapes")
     mismatches = migrate.mismatches(net, migrate.output_shapes(net))
     progress.step("converting to an ML Program")
-    program = migrate.to_mlprogram(spec, precision, target, builders)
+    try:
+        program = migrate.to_mlprogram(spec, precision, target, builders)
+    except migrate.AnereportError as error:
+        raise type(error)(f"{error}; --source-only writes the PyTorch source alone") from error
     progress.step("writing")
     with new_folder(out, force) as folder:
+        unwritten = _write_source(net, folder, model.stem)
         package = folder / f"{model.stem}.mlpackage"
         program.save(str(package))
         changes = _changes(spec, program.get_spec())
@@ -87,13 +96,41 @@ def write(
             target=target,
             layers=len(network.all_layers()),
             features=changes,
-            findings=(*_findings(network, mismatches), *_lost(changes)),
+            findings=(*_findings(network, mismatches), *_lost(changes), *unwritten),
+            has_source=not unwritten,
         )
         text = json.dumps(_plain(migration), indent=1, ensure_ascii=False) + "\n"
         (folder / "migration.json").write_text(redact(text), encoding="utf-8")
         page = render("migration.md", migration=migration)
         (folder / "migration.md").write_text(redact(page), encoding="utf-8")
     return migration
+
+
+def _write_source(net: Any, folder: Path, name: str) -> list[str]:
+    """Write the PyTorch source; return a finding where a custom layer stands in the way."""
+    try:
+        migrate.to_source(net, folder, name=name)
+    except migrate.AnereportError as error:
+        return [f"model.py is not written: {error}"]
+    return []
+
+
+def write_source(
+    model: Path,
+    out: Path,
+    force: bool = False,
+    progress: Progress | None = None,
+    custom: Sequence[str] = (),
+) -> None:
+    """Write `model` as PyTorch source alone: model.py and its weights, in the folder `out`."""
+    progress = progress or Silent()
+    check_free(out, force)
+    progress.step("reading the model")
+    network = migrate.read(model)
+    net = migrate.to_torch(network, migrate.load_custom(custom, network))
+    progress.step("writing")
+    with new_folder(out, force) as folder:
+        migrate.to_source(net, folder, name=model.stem)
 
 
 def _findings(network: Any, mismatches: list[Any]) -> tuple[str, ...]:

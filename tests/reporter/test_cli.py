@@ -307,9 +307,20 @@ def test_explain_a_record_with_and_without_its_model(model):
     assert "no model was given" not in told
 
 
+def test_migrate_to_source_only(model):
+    result = done("migrate", model, "--source-only")
+    assert result.stdout == ("wrote Tiny-source/model.py: load() in it gives the PyTorch module\n")
+    assert "class Tiny(nn.Module)" in Path("Tiny-source/model.py").read_text()
+    assert not Path("Tiny-mlprogram").exists()
+    refused("migrate", model, "--source-only", "--out", "Tiny-source", words="exists already")
+    done("migrate", model, "--source-only", "--force")
+
+
 def test_migrate_says_what_it_wrote(model):
     result = done("migrate", model, "--precision", "fp32", "--target", "iOS15", "--out", "m")
-    assert result.stdout == "wrote m/Tiny.mlpackage, migration.md and migration.json beside it\n"
+    assert result.stdout == (
+        "wrote m/Tiny.mlpackage; beside it model.py (PyTorch), migration.md and .json\n"
+    )
     found = json.loads(Path("m/migration.json").read_text())
     assert (found["precision"], found["target"]) == ("fp32", "iOS15")
     assert result.stderr == ""

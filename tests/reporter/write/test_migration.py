@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from markdown_it import MarkdownIt
 
 import migrate
@@ -60,11 +62,56 @@ def rows(page):
 def test_the_folder_holds_the_package_and_what_was_found(block):
     out, done = block
     assert sorted(p.name for p in out.iterdir()) == [
-        "Block.mlpackage", "migration.json", "migration.md",
+        "Block.mlpackage", "migration.json", "migration.md", "model.py", "weights.npz",
     ]  # fmt: skip
     assert [p.name for p in out.parent.iterdir()] == ["Block-mlprogram"]
     assert done.package == identify(out / "Block.mlpackage")
     assert done.source == identify(SAMPLES / "Block.mlmodel")
+
+
+def test_the_source_is_of_the_same_model(block):
+    out, done = block
+    assert done.has_source
+    assert json.loads((out / "migration.json").read_text())["has_source"]
+    assert "`model.py` is the same network in PyTorch" in (out / "migration.md").read_text()
+    net = runpy.run_path(str(out / "model.py"))["load"]()
+    inputs = [torch.rand(1, 128, 43, 1), torch.rand(1, 800, 43, 1)]
+    with torch.no_grad():
+        assert torch.equal(net(*inputs), migrate.to_torch(SAMPLES / "Block.mlmodel")(*inputs))
+
+
+def test_a_custom_layer_that_cannot_be_written_is_a_finding(tmp_path, monkeypatch):
+    """The ML Program is written all the same."""
+    (tmp_path / "in_place.py").write_text("def build(p):\n    return lambda x: x.mul_(2)\n")
+    monkeypatch.chdir(tmp_path)
+    path = tiny(tmp_path / "own.mlmodel")
+    spec = migrate.load_spec(path)
+    spec.neuralNetwork.layers[0].custom.className = "Own"
+    path.write_bytes(spec.SerializeToString())
+    done = migration.write(path, tmp_path / "out", custom=["in_place:build"])
+    (finding,) = (f for f in done.findings if "model.py" in f)
+    assert finding.startswith("model.py is not written: layer 'relu' (custom), 1 of 1: it changes")
+    assert not done.has_source
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["migration.json", "migration.md", "own.mlpackage"]
+    assert "in PyTorch" not in (tmp_path / "out" / "migration.md").read_text()
+
+
+def test_what_cannot_be_converted_can_be_had_as_source(tmp_path):
+    """A branch depends on data, which tracing refuses."""
+    path = tiny(tmp_path / "branch.mlmodel")
+    spec = migrate.load_spec(path)
+    highest = spec.neuralNetwork.layers.add(name="highest", input=["x"], output=["highest"])
+    highest.reduceMax.reduceAll = True
+    layer = spec.neuralNetwork.layers.add(name="if", input=["highest"])
+    inner = layer.branch.ifBranch.layers.add(name="in", input=["y"], output=["y"])
+    inner.tanh.SetInParent()
+    path.write_bytes(spec.SerializeToString())
+    with pytest.raises(AnereportError, match=r"--source-only writes the PyTorch source alone$"):
+        migration.write(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    migration.write_source(path, tmp_path / "out")
+    assert "if holds(highest):" in (tmp_path / "out" / "model.py").read_text()
 
 
 def test_the_declared_output_is_not_the_computed_one_and_that_is_said(block):
