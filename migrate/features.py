@@ -153,7 +153,7 @@ def to_outputs(network: Network, values: Sequence[Tensor], exact: bool = False) 
         elif feature.kind in NUMBERS:
             outputs[feature.name] = NUMBERS[feature.kind](value.item())
         else:
-            outputs[feature.name] = _to_array(value, "" if exact else feature.dtype)
+            outputs[feature.name] = to_array(value, "" if exact else feature.dtype)
     return outputs
 
 
@@ -166,7 +166,8 @@ def _classification(network: Network, feature: Feature, scores: list[float]) -> 
     return {feature.name: dict(zip(network.labels, scores, strict=True)), **best}
 
 
-def _to_array(value: Tensor, dtype: str) -> np.ndarray[Any, Any]:
+def to_array(value: Tensor, dtype: str) -> np.ndarray[Any, Any]:
+    """Return a tensor as an array, of float16, float64 or int32 if that is named."""
     dtypes = {"int32": np.int32, "float16": np.float16, "float64": np.float64}
     array = value.detach().cpu().numpy()
     return array.astype(dtypes[dtype]) if dtype in dtypes else array
@@ -208,9 +209,9 @@ def to_tensor(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> T
     return _fit(feature, _channels_first(feature, tensor) if image else tensor)
 
 
-def refuse_unknown(network: Network, inputs: dict[str, Any]) -> None:
+def refuse_unknown(described: Sequence[Feature], inputs: dict[str, Any]) -> None:
     """Raise InputError if the caller gave an input that the model does not have."""
-    known = {feature.name for feature in network.inputs}
+    known = {feature.name for feature in described}
     extra = [name for name in inputs if name not in known]
     if extra:
         raise InputError(f"the model has no input '{extra[0]}'; it has {', '.join(sorted(known))}")

@@ -135,7 +135,7 @@ class Model(nn.Module):
         """
         dtype = self._precision.dtype
         tensors = [features.to_tensor(f, inputs, dtype) for f in self.network.inputs]
-        features.refuse_unknown(self.network, inputs)
+        features.refuse_unknown(self.network.inputs, inputs)
         with torch.no_grad():
             outputs = self(*tensors)
         values = outputs if isinstance(outputs, tuple) else (outputs,)

@@ -1,0 +1,55 @@
+"""ML Programs on any system: features in and out as `MLModel.predict` has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from migrate import features
+from migrate.errors import InputError
+from migrate.mil.program import load
+from migrate.mil.run import run_block, torch_dtype
+from migrate.network import read_feature
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from migrate.network import Feature
+
+
+def evaluate(program: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the outputs of an ML Program for inputs, both by feature name.
+
+    `program` is an `MLModel` of type ML Program or the path of an .mlpackage. Arrays and images go
+    in and come out as with `MLModel.predict`. Each operation is computed in float32 on the CPU and
+    rounded to the type that the program declares; a device may accumulate otherwise.
+    Raises ModelError, UnsupportedError or InputError, each in a sentence.
+    """
+    loaded = load(program)
+    description = [read_feature(f) for f in loaded.description.input]
+    features.refuse_unknown(description, inputs)
+    values: dict[Any, Any] = {}
+    for feature in description:
+        var = loaded.function.inputs[feature.name]
+        values[var] = _input(feature, inputs, torch_dtype(var))
+    with torch.no_grad():
+        results = run_block(loaded.function, values)
+    given = {var.name: r for var, r in zip(loaded.function.outputs, results, strict=True)}
+    outputs = [read_feature(f) for f in loaded.description.output]
+    return {feature.name: _output(feature, given[feature.name]) for feature in outputs}
+
+
+def _input(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> Tensor:
+    """Return an input in the program's type; one of another kind of number is refused."""
+    value = inputs.get(feature.name)
+    if feature.dtype == "int32" and np.asarray(value).dtype.kind == "f":
+        raise InputError(f"input {feature.name!r} takes integers, got {np.asarray(value).dtype}")
+    return features.to_tensor(feature, inputs, torch.float64).to(dtype)
+
+
+def _output(feature: Feature, value: Any) -> Any:
+    if feature.kind == "image":
+        return features.to_pil(value, feature)
+    return features.to_array(value, feature.dtype) if isinstance(value, torch.Tensor) else value

@@ -1,0 +1,85 @@
+"""An ML Program as coremltools' loader parses it: the operations of its one function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from migrate.coreml import coremltools
+from migrate.errors import ModelError, UnsupportedError
+from migrate.mil.registry import ops
+from migrate.spec import load_spec
+
+WEIGHTS = Path("Data", "com.apple.CoreML", "weights")
+
+
+class Program(NamedTuple):
+    """The description of an ML Program, and its function."""
+
+    description: Any
+    function: Any  # coremltools' `Function`: inputs, operations, outputs
+
+
+def load(model: Any) -> Program:
+    """Return the program of an `MLModel` or an .mlpackage path.
+
+    Raises ModelError for what is no ML Program or lacks its weights, UnsupportedError for one with
+    states, several functions, or operations that are not known, which are listed at once.
+    """
+    spec = load_spec(model)
+    if spec.WhichOneof("Type") != "mlProgram":
+        raise ModelError(f"{_name(model)} is not an ML Program")
+    functions = list(spec.mlProgram.functions)
+    if functions != ["main"]:
+        raise UnsupportedError(
+            f"{_name(model)} has {len(functions)} functions ({', '.join(sorted(functions))}); "
+            "one named main can be evaluated"
+        )
+    if spec.description.state:
+        names = ", ".join(repr(state.name) for state in spec.description.state)
+        raise UnsupportedError(f"{_name(model)} keeps states ({names}); they are not evaluated")
+    _refuse_unknown(spec)
+    return Program(spec.description, _function(model, spec))
+
+
+def _refuse_unknown(spec: Any) -> None:
+    used: dict[str, None] = {}
+    for function in spec.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            used.update(dict.fromkeys(_types(block)))
+    unknown = [name for name in used if name != "const" and name not in ops()]
+    if unknown:
+        raise UnsupportedError(f"operations that are not known: {', '.join(sorted(unknown))}")
+
+
+def _types(block: Any) -> list[str]:
+    found = []
+    for operation in block.operations:
+        found.append(operation.type)
+        for inner in operation.blocks:
+            found.extend(_types(inner))
+    return found
+
+
+def _function(model: Any, spec: Any) -> Any:
+    coremltools()
+    from coremltools.converters.mil.frontend.milproto.load import load as parse
+
+    folder = _weights(model)
+    try:
+        program = parse(spec, spec.specificationVersion, str(folder))
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        missing = "" if (folder / "weight.bin").exists() else f"; {folder}/weight.bin is missing"
+        raise ModelError(f"{_name(model)} cannot be read: {first}{missing}") from error
+    return program.functions["main"]
+
+
+def _weights(model: Any) -> Path:
+    if isinstance(model, (str, Path)):
+        return Path(model) / WEIGHTS
+    return Path(model.weights_dir or "")
+
+
+def _name(model: Any) -> str:
+    return str(model) if isinstance(model, (str, Path)) else "the model"

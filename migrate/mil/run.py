@@ -1,0 +1,92 @@
+"""Running a program: its operations in order, over a table of values.
+
+Every result is brought to the type that the program declares for it, so float16 programs round
+where they say they do; the arithmetic of one operation is float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from migrate.errors import ModelError
+from migrate.mil.registry import ops
+
+Values = dict[Any, Any]  # by coremltools' `Var`
+FAILURES = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, KeyError)
+
+
+def run_block(block: Any, values: Values) -> list[Any]:
+    """Run the operations of a block; return its outputs. `values` holds its inputs, and grows."""
+    for operation in block.operations:
+        if operation.op_type == "const":
+            values[operation.outputs[0]] = constant(operation.outputs[0].val)
+            continue
+        results = _results(operation, values)
+        for var, value in zip(operation.outputs, results, strict=True):
+            values[var] = _declared(value, var)
+    return [values[var] for var in block.outputs]
+
+
+def _results(operation: Any, values: Values) -> tuple[Any, ...]:
+    entry = ops()[operation.op_type]
+    arguments = _arguments(operation, values)
+    try:
+        if entry.nested:
+            results = entry.compute(_runner(values), operation.blocks, **arguments)
+        else:
+            results = entry.compute(**arguments)
+    except FAILURES as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"operation {operation.name!r} ({operation.op_type}): {first}") from error
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _runner(values: Values) -> Any:
+    def run(block: Any, *inputs: Any) -> tuple[Any, ...]:
+        values.update(zip(block.inputs, inputs, strict=True))
+        return tuple(run_block(block, values))
+
+    return run
+
+
+def _arguments(operation: Any, values: Values) -> dict[str, Any]:
+    defaults = operation.default_inputs().items()
+    given = {name: value for name, value in operation.inputs.items() if value is not None}
+    return {name: _value(value, values) for name, value in {**dict(defaults), **given}.items()}
+
+
+def _value(value: Any, values: Values) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_value(part, values) for part in value]
+    found = values[value] if hasattr(value, "sym_type") else value
+    return found.float() if isinstance(found, Tensor) and found.dtype == torch.float16 else found
+
+
+def constant(value: Any) -> Any:
+    """Return the value of a constant: a string, a Python value of rank 0, or else a tensor."""
+    if isinstance(value, (str, bool, int, float)) or value is None:
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "US":
+        return array.item() if array.ndim == 0 else [str(text) for text in array]
+    return array.item() if array.ndim == 0 else torch.from_numpy(np.array(array))
+
+
+def _declared(value: Any, var: Any) -> Any:
+    """Return a result in the dtype, and of the rank, that the program declares."""
+    if not isinstance(value, Tensor) or not hasattr(var, "dtype"):
+        return value
+    if value.ndim != var.rank:
+        raise ModelError(f"{var.name!r} has rank {value.ndim}, declared is {var.rank}")
+    return value.to(torch_dtype(var))
+
+
+def torch_dtype(var: Any) -> torch.dtype:
+    """Return the torch dtype of a `Var`."""
+    from coremltools.converters.mil.mil import types
+
+    return torch.from_numpy(np.zeros(1, types.nptype_from_builtin(var.dtype))).dtype
