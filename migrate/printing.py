@@ -88,21 +88,21 @@ class Printer:
         if infix and infix in PREFIX and len(args) == 1:
             return f"{PREFIX[infix]}{self.text(args[0], UNARY)}", UNARY
         if infix in INFIX and len(args) == 2 and not node.kwargs:
-            return self._operation(*INFIX[infix], *args, double=node.double)
+            return self._operation(*INFIX[infix], *args, exact=node.exact)
         if func is Tensor.__getitem__:
             return f"{self.text(args[0], ATOM)}[{self._index(args[1])}]", ATOM
         kwargs = _needed(func, node.kwargs)
         if _is_method(func):
-            rest = self._arguments(args[1:], kwargs, node.double)
+            rest = self._arguments(args[1:], kwargs, node.exact)
             return f"{self.text(args[0], ATOM)}.{func.__name__}({rest})", ATOM
         called = self.function(func)
         given = _without_defaults(func, args) if called in self.helpers else args
-        return f"{called}({self._arguments(given, kwargs, node.double)})", ATOM
+        return f"{called}({self._arguments(given, kwargs, node.exact)})", ATOM
 
     def _operation(
-        self, sign: str, strength: int, swapped: bool, a: Any, b: Any, *, double: bool
+        self, sign: str, strength: int, swapped: bool, a: Any, b: Any, *, exact: bool
     ) -> tuple[str, int]:
-        a, b = (Exact(v) if double and isinstance(v, float) else v for v in (a, b))
+        a, b = (Exact(v) if exact and isinstance(v, float) else v for v in (a, b))
         a, b = (b, a) if swapped else (a, b)
         left, right = (strength, strength + 1) if sign != "**" else (ATOM, UNARY)
         left += strength == COMPARED
@@ -124,10 +124,11 @@ class Printer:
         self.imports.add(name.partition(".")[0])
         return name
 
-    def _arguments(self, args: Any, kwargs: Mapping[str, Any], double: bool = False) -> str:
-        values = [Exact(v) if double and isinstance(v, float) else v for v in args]
-        texts = [self.text(value) for value in values]
-        return ", ".join(texts + [f"{key}={self.text(value)}" for key, value in kwargs.items()])
+    def _arguments(self, args: Any, kwargs: Mapping[str, Any], exact: bool = False) -> str:
+        def text(value: Any) -> str:
+            return self.text(Exact(value) if exact and isinstance(value, float) else value)
+
+        return ", ".join([*map(text, args), *(f"{k}={text(v)}" for k, v in kwargs.items())])
 
     def _index(self, index: Any) -> str:
         if not isinstance(index, tuple):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FACTS = ("ndim", "dtype", "device", "is_cuda", "requires_grad", "is_nested", "layout")
 READING = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "numpy")
+IN_DOUBLE = ("pow", "__rpow__", "local_response_norm")  # use a constant as float64 in any case
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
@@ -42,7 +43,7 @@ class Node:
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     parts: tuple[Node, ...] = ()  # its items, where it gives a tuple
-    double: bool = False  # whether it computes in float64
+    exact: bool = False  # whether all digits of its float constants count
 
 
 class Size(int):
@@ -79,7 +80,8 @@ def _arithmetic(function: Callable[..., int], neutral: int | None, swapped: bool
         if others and not isinstance(others[0], Size) and others[0] == neutral:
             return self
         args = (*others, self) if swapped else (self, *others)
-        return Size.of(function(*map(int, args)), Node("call", function, args))
+        nodes = tuple(n.node if isinstance(n, Size) else n for n in args)
+        return Size.of(function(*map(int, args)), Node("call", function, nodes))
 
     return compute
 
@@ -240,7 +242,8 @@ class Recorder(TorchFunctionMode):
     def _note(self, node: Node, result: Any) -> Any:
         """Keep where a result came from; the parts of a tuple are items of it."""
         if isinstance(result, Tensor):
-            node.double = result.dtype == torch.float64
+            name = getattr(node.target, "__name__", "")
+            node.exact = result.dtype == torch.float64 or name in IN_DOUBLE
             self._known[id(result)] = (result, node)
             return result
         if isinstance(result, (tuple, list)):
