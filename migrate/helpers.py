@@ -2,8 +2,9 @@
 
 A `@helper` is an ordinary function of tensors, numbers and functions. While a module is recorded
 (`recording`) its call is one step, and its source is taken as it stands here, together with what it
-calls. So it may use nothing but torch, math, the standard names below and other such functions,
-and it raises ValueError, never an error of this project.
+calls. So it may use nothing but torch, math, the names of IMPORTED and other such functions, and it
+raises ValueError, never an error of this project. A number that it is given is one of float32, whose
+text may be rounded: it meets tensors alone, never another number.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def _normal(p: Any) -> Draw:
 def _uniform(p: Any) -> Draw:
     if not p.minVal <= p.maxVal:
         raise ModelError(f"minVal {p.minVal:g} is greater than maxVal {p.maxVal:g}")
-    return lambda like: random_uniform(like, p.minVal, p.maxVal, p.seed)
+    return lambda like: random_uniform(like, p.minVal, p.maxVal - p.minVal, p.seed)
 
 
 def _bernoulli(p: Any) -> Draw:
@@ -51,12 +51,15 @@ def random_normal(like: Tensor, mean: float, deviation: float, seed: int) -> Ten
 
 
 @helper
-def random_uniform(like: Tensor, low: float, high: float, seed: int) -> Tensor:
-    """Return uniform values in the shape of a tensor; the same ones if the seed is not negative."""
+def random_uniform(like: Tensor, low: float, width: float, seed: int) -> Tensor:
+    """Return uniform values from `low` on, in the shape of a tensor.
+
+    They are the same ones if the seed is not negative.
+    """
     with torch.random.fork_rng(devices=[], enabled=seed >= 0):
         if seed >= 0:
             torch.manual_seed(seed)
-        return torch.rand_like(like) * (high - low) + low
+        return torch.rand_like(like) * width + low
 
 
 @helper

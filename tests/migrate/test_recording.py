@@ -116,11 +116,13 @@ MODULES = {
     "divided(x0, x0.shape[1])": lambda x: divided(x, x.shape[1]),
     "ends(x0)[1][1]": lambda x: ends(x)[1][1],
     "x0 * rows(x0)": lambda x: x * rows(x),
+    "torch.tensor(0.5) + x0": lambda x: torch.tensor(0.5) + x,
+    "x0 * 2": lambda x: x.to(torch.float32).contiguous() * 2,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "function"), MODULES.items(), ids=MODULES)
-def test_a_stock_module_or_a_helper_is_one_call(text, function):
+def test_a_stock_module_or_a_helper_is_one_call_and_what_changes_nothing_is_none(text, function):
     assert record(function, torch.rand(3, 2, 4)) == text
     other = torch.rand(5, 3, 4)
     assert_same(evaluate(text, other), function(other))
@@ -190,17 +192,16 @@ def test_a_size_never_turns_into_the_number_of_the_example(function):
     assert int(result) == function(6)
 
 
+OPERATION = st.sampled_from(["+", "-", "*", "//", "%"])
 ARITHMETIC = st.recursive(
     st.sampled_from(["a", "b"]) | st.integers(-3, 3).map("({})".format),
-    lambda e: st.one_of(
-        st.tuples(e, st.sampled_from(["+", "-", "*", "//", "%"]), e).map("({0[0]}{0[1]}{0[2]})".format),
-        e.map("(-{})".format),
+    lambda e: (
+        st.tuples(e, OPERATION, e).map("({0[0]} {0[1]} {0[2]})".format) | e.map("(-{})".format)
     ),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
-@PLANNED
 @settings(max_examples=200)
 @given(expression=ARITHMETIC)
 def test_arithmetic_of_sizes_is_remembered(expression):
@@ -266,10 +267,6 @@ def test_an_attribute_that_is_no_fact_is_refused():
         record(lambda x: x if x.is_leaf else -x, torch.rand(2))
 
 
-def test_a_new_tensor_is_an_expression():
-    assert record(lambda x: torch.tensor(0.5) + x, torch.rand(2)) == "torch.tensor(0.5) + x0"
-
-
 def test_what_ended_with_an_error_leaves_nothing_behind():
     def fail(x):
         assert helpers.recorder() is not None
@@ -280,19 +277,6 @@ def test_what_ended_with_an_error_leaves_nothing_behind():
     assert helpers.recorder() is None
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in NET.modules())
     assert (torch.rand(2).sum() + STRANGER.sum()).item() > 0
-
-
-def test_a_conversion_that_changes_nothing_is_not_noted():
-    text = record(lambda x: x.to(torch.float32).contiguous() * 2, torch.rand(2))
-    assert text == "x0 * 2"
-
-
-def test_views_that_undo_each_other_stay_unless_folded():
-    def views(x):
-        return x.unsqueeze(0).squeeze(0) * 2
-
-    assert record(views, torch.rand(2)) == "x0 * 2"
-    assert record(views, torch.rand(2), fold=False) == "x0.unsqueeze(0).squeeze(0) * 2"
 
 
 @pytest.mark.parametrize("example", [[0.0, 0.0], [2.0, 3.0]])

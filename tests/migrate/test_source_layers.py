@@ -149,8 +149,9 @@ CONSTANTS = [
     *(("activation", {}, with_fields(kind, alpha=0.1)) for kind in
       ("leakyReLU", "thresholdedReLU", "ELU", "linear")),
     *(("activation", {}, with_fields(kind, alpha=0.1, beta=0.7)) for kind in
-      ("linear", "scaledTanh", "sigmoidHard", "clampedReLU")),
+      ("linear", "scaledTanh", "sigmoidHard")),
     *(("unary", {"type": kind, "alpha": 0.37, "epsilon": 0.2, **UNARY}, None) for kind in range(8)),
+    ("clampedReLU", {"alpha": 0.1, "beta": 0.7}, None),
     ("add", {"alpha": 0.1}, None),
     ("multiply", {"alpha": 0.1}, None),
     ("clip", {"minVal": 0.3, "maxVal": 0.7}, None),
