@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from migrate import weights
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.layers.padding import surround
 from migrate.layers.tensor import positive
 from migrate.registry import layer
 from migrate.shapes import affordable
@@ -197,7 +198,9 @@ def constantPad(p: Any) -> Step:
             return pad_by(x, stored, True, p.value)
         # torch names the last dimension first
         order = [n for i in reversed(range(x.ndim)) for n in stored[2 * i : 2 * i + 2]]
-        return F.pad(x, order, value=p.value)
+        while len(order) > 2 and order[-2:] == [0, 0]:
+            del order[-2:]
+        return surround(x, order, p.value)
 
     return pad
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
-from migrate.layers.padding import edges, pair
+from migrate.layers.padding import edges, pair, surround
 from migrate.registry import layer
 from migrate.shapes import HEIGHT, WIDTH, affordable, rank5
 from migrate.tracing import shape_of
@@ -59,7 +59,7 @@ def padding(p: Any) -> Step:
     if kind is None:
         raise ModelError("PaddingType is not set")
     if kind == "constant":
-        return lambda x: F.pad(x, amounts, value=p.constant.value)
+        return lambda x: surround(x, amounts, p.constant.value)
     mode = {"reflection": "reflect", "replication": "replicate"}[kind]
     return lambda x: F.pad(x, amounts, mode)
 

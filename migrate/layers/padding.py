@@ -95,6 +95,11 @@ class SamePad(nn.Module):
         return F.pad(x, self.border(x))
 
 
+def surround(x: Tensor, amounts: Sequence[int], value: float) -> Tensor:
+    """Pad with a value; `amounts` are in the order of F.pad."""
+    return F.pad(x, tuple(amounts), value=value) if value else F.pad(x, tuple(amounts))
+
+
 class Pad(nn.Module):
     """The same padding of zeros at any size, as F.pad takes it."""
 
