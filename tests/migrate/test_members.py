@@ -78,6 +78,13 @@ def test_of_several_parts_all_are_named_after_the_layer():
     assert layers == {}
 
 
+def test_of_several_parts_the_one_with_weights_is_named_as_the_layer():
+    net = network(("fc", "innerProduct", dense))
+    net.fc.relu = nn.ReLU()
+    chosen, _ = members.named(net, ["fc.relu", "fc.linear"])
+    assert chosen == {"fc.relu": "fc_relu", "fc.linear": "fc"}
+
+
 def test_the_only_part_is_named_as_the_layer_if_it_is_a_tensor_too():
     net = network(("five", "loadConstantND", constant))
     assert named(net) == (["five"], {})

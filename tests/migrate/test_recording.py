@@ -54,6 +54,7 @@ class Net(nn.Module):
         self.inner.relu = nn.ReLU()
         self.inner.norm = nn.LayerNorm(4)
         self.attention = nn.MultiheadAttention(4, 2)
+        self.encoder = nn.TransformerEncoderLayer(4, 2, 4)  # of other stock modules
         self.weight = nn.Parameter(torch.rand(4))
         self.shift = nn.Buffer(torch.rand(4))
         self.eval().requires_grad_(False)
@@ -112,6 +113,7 @@ MODULES = {
     "self.lstm(x0)[1][0]": lambda x: NET.lstm(x)[1][0],
     "self.attention(x0, x0, x0, need_weights=False)[0]":
         lambda x: NET.attention(x, x, x, need_weights=False)[0],
+    "self.encoder(x0)": lambda x: NET.encoder(x),
     "x0 * self.weight + self.shift": lambda x: x * NET.weight + NET.shift,
     "divided(x0, x0.shape[1])": lambda x: divided(x, x.shape[1]),
     "ends(x0)[1][1]": lambda x: ends(x)[1][1],
