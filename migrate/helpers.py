@@ -3,8 +3,8 @@
 A `@helper` is an ordinary function of tensors, numbers and functions. While a module is recorded
 (`recording`) its call is one step, and its source is taken as it stands here, together with what it
 calls. So it may use nothing but torch, math, the names of IMPORTED and other such functions, and it
-raises ValueError, never an error of this project. A number that it is given is one of float32, whose
-text may be rounded: it meets tensors alone, never another number.
+raises ValueError, never an error of this project. The numbers that it is given are float32's, whose
+text may be rounded, so they meet tensors alone, never another number.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import resolve_name
 
+from migrate.errors import UnsupportedError
 from migrate.layers.padding import shortest
 from migrate.recording import Node
 
@@ -43,6 +44,8 @@ INFIX: dict[str, tuple[str, int, bool]] = {  # sign, strength, whether the opera
 }
 VARIABLE, MEMBER = "\0", "\1"  # stand around what gets its name in the end
 FEW = 4  # values that are written out
+# arguments for which one number stands for the same along every axis
+PER_AXIS = ("kernel_size", "stride", "padding", "output_padding", "dilation")
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 PREFIX = {"neg": "-", "__invert__": "~"}
 SHORT = {"torch.functional.": "torch.", "torch.nn.functional.": "F."}  # as people write them
@@ -51,11 +54,12 @@ SHORT = {"torch.functional.": "torch.", "torch.nn.functional.": "F."}  # as peop
 class Printer:
     """Prints nodes, and takes note of what their text needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, exact: bool = False) -> None:
         self.temporaries: dict[Node, str] = {}
         self.imports: set[str] = set()
         self.helpers: dict[str, Any] = {}
         self.reads: set[str] = set()  # the variables
+        self._exact = exact  # whether constants are printed with all their digits
 
     def text(self, value: Any, strength: int = 0) -> str:
         """Return a node or constant as an expression, in parentheses if it binds less tightly."""
@@ -74,7 +78,10 @@ class Printer:
             return f"{self.text(node.args[0], ATOM)}.{node.target}", ATOM
         if node.kind == "item":
             return f"{self.text(node.args[0], ATOM)}[{node.target}]", ATOM
-        return self._call(node)
+        outer, self._exact = self._exact, node.exact
+        text = self._call(node)
+        self._exact = outer
+        return text
 
     def _variable(self, name: str) -> str:
         self.reads.add(name)
@@ -88,21 +95,20 @@ class Printer:
         if infix and infix in PREFIX and len(args) == 1:
             return f"{PREFIX[infix]}{self.text(args[0], UNARY)}", UNARY
         if infix in INFIX and len(args) == 2 and not node.kwargs:
-            return self._operation(*INFIX[infix], *args, exact=node.exact)
+            return self._operation(*INFIX[infix], *args)
         if func is Tensor.__getitem__:
             return f"{self.text(args[0], ATOM)}[{self._index(args[1])}]", ATOM
         kwargs = _needed(func, node.kwargs)
         if _is_method(func):
-            rest = self._arguments(args[1:], kwargs, node.exact)
+            rest = self._arguments(args[1:], kwargs)
             return f"{self.text(args[0], ATOM)}.{func.__name__}({rest})", ATOM
         called = self.function(func)
         given = _without_defaults(func, args) if called in self.helpers else args
-        return f"{called}({self._arguments(given, kwargs, node.exact)})", ATOM
+        return f"{called}({self._arguments(given, kwargs)})", ATOM
 
     def _operation(
-        self, sign: str, strength: int, swapped: bool, a: Any, b: Any, *, exact: bool
+        self, sign: str, strength: int, swapped: bool, a: Any, b: Any
     ) -> tuple[str, int]:
-        a, b = (Exact(v) if exact and isinstance(v, float) else v for v in (a, b))
         a, b = (b, a) if swapped else (a, b)
         left, right = (strength, strength + 1) if sign != "**" else (ATOM, UNARY)
         left += strength == COMPARED
@@ -124,11 +130,9 @@ class Printer:
         self.imports.add(name.partition(".")[0])
         return name
 
-    def _arguments(self, args: Any, kwargs: Mapping[str, Any], exact: bool = False) -> str:
-        def text(value: Any) -> str:
-            return self.text(Exact(value) if exact and isinstance(value, float) else value)
-
-        return ", ".join([*map(text, args), *(f"{k}={text(v)}" for k, v in kwargs.items())])
+    def _arguments(self, args: Any, kwargs: Mapping[str, Any]) -> str:
+        texts = [self.text(value) for value in args]
+        return ", ".join([*texts, *(f"{key}={self.text(v)}" for key, v in kwargs.items())])
 
     def _index(self, index: Any) -> str:
         if not isinstance(index, tuple):
@@ -136,7 +140,7 @@ class Printer:
         whole = list(runs(index))
         if len(whole) == 1 and is_slice(whole[0]):
             return self._sequence(index)
-        return ", ".join(self._selector(part) for part in index)
+        return ", ".join(self._selector(part) for part in index) or "()"
 
     def _selector(self, part: Any) -> str:
         if not isinstance(part, slice):
@@ -152,8 +156,8 @@ class Printer:
             return "...", ATOM
         if value is None or isinstance(value, (bool, str)):
             return repr(value), ATOM
-        if isinstance(value, (int, float, Exact, np.floating, np.integer)):
-            text = number(value)
+        if isinstance(value, (int, float, np.floating, np.integer)):
+            text = number(value, self._exact)
             return text, UNARY if text.startswith("-") else ATOM
         if isinstance(value, torch.dtype):
             self.imports.add("torch")
@@ -187,14 +191,11 @@ class Printer:
         return parts
 
 
-class Exact(float):
-    """A number that float64 arithmetic uses, so that all of its digits count."""
-
-
-def number(value: Any) -> str:
+def number(value: Any, exact: bool = False) -> str:
     """Return a number's shortest text; of one that fits float32, its shortest as a float32.
 
-    torch rounds a number to the tensor's float32 before it computes, so both are the same there.
+    torch rounds a number to the tensor's float32 before it computes, so both are the same there;
+    `exact` is for where it does not.
     """
     if isinstance(value, (int, np.integer)):
         return str(int(value))
@@ -204,7 +205,7 @@ def number(value: Any) -> str:
     with np.errstate(over="ignore"):
         single = np.float32(plain)
     short = float(str(single))
-    return repr(short if float(single) == plain and not isinstance(value, Exact) else plain)
+    return repr(plain if exact or float(single) != plain else short)
 
 
 def runs(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -265,16 +266,21 @@ def constructor(module: nn.Module) -> str:
     """Return the call that makes a stock module, without what is its default."""
     name = f"nn.{type(module).__name__}"
     if isinstance(module, nn.RNNBase):
-        return f"{name}({module.extra_repr()})"
+        relu = ", nonlinearity='relu'" if module.mode == "RNN_RELU" else ""
+        return f"{name}({module.extra_repr()}{relu})"
     parts = []
     for key, parameter in inspect.signature(type(module).__init__).parameters.items():
         if key in ("self", "device", "dtype") or key[0] == "_" or parameter.kind in VARIADIC:
             continue
+        if not hasattr(module, key) and parameter.default is None:
+            continue
+        if not hasattr(module, key):
+            raise UnsupportedError(f"torch's {name} does not say what it was made of ({key})")
         value: Any = getattr(module, key)
         value = value is not None if key == "bias" else value
-        if key == "normalized_shape" and len(value) > 1:
-            parts.append(str(value))
-        elif parameter.default is inspect.Parameter.empty:
+        one_axis = isinstance(value, tuple) and (key in PER_AXIS or len(value) == 1)
+        value = shortest(value) if one_axis else value
+        if parameter.default is inspect.Parameter.empty:
             parts.append(_literal(value))
         elif _literal(value) != _literal(parameter.default):
             parts.append(f"{key}={_literal(value)}")
@@ -282,8 +288,7 @@ def constructor(module: nn.Module) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Return a constructor's argument; one number where all of a tuple are the same."""
-    return Printer().text(shortest(value) if isinstance(value, tuple) else value)
+    return Printer().text(value)
 
 
 def holder(tensor: Tensor) -> str:
@@ -293,5 +298,6 @@ def holder(tensor: Tensor) -> str:
     if tensor.numel() > FEW:
         return f"{kind}(torch.empty({_literal(list(tensor.shape))[1:-1]}{dtype}))"
     values = tensor.tolist() if tensor.dim() < 2 else tensor.flatten().tolist()
+    printer = Printer(exact=tensor.dtype == torch.float64)
     shape = f".reshape({_literal(list(tensor.shape))[1:-1]})" if tensor.dim() > 1 else ""
-    return f"{kind}(torch.tensor({Printer().text(values)}{dtype}){shape})"
+    return f"{kind}(torch.tensor({printer.text(values)}{dtype}){shape})"

@@ -24,8 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FACTS = ("ndim", "dtype", "device", "is_cuda", "requires_grad", "is_nested", "layout")
-READING = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "numpy")
-IN_DOUBLE = ("pow", "__rpow__", "local_response_norm")  # use a constant as float64 in any case
+READING = (
+    "__bool__", "__int__", "__float__", "__complex__", "__index__", "__contains__", "__array__",
+    "__repr__", "__format__", "item", "tolist", "numpy",
+)  # fmt: skip
+COUNTING = ("numel", "nelement")  # give a number that follows from the sizes
+ASKING = ("dim", "ndimension", "is_floating_point", "is_complex")  # give a fact
+# functions that use a constant as float64 in any case
+IN_DOUBLE = ("pow", "__rpow__", "local_response_norm", "arange", "linspace", "celu", "norm")
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
@@ -65,7 +71,10 @@ class Size(int):
         )
 
     __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __float__ = _refuse
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __float__ = __round__ = _refuse
+    __divmod__ = __rdivmod__ = __abs__ = __invert__ = _refuse
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refuse
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _refuse
     __hash__ = int.__hash__
 
     def __int__(self) -> int:
@@ -75,6 +84,8 @@ class Size(int):
 
 def _arithmetic(function: Callable[..., int], neutral: int | None, swapped: bool) -> Any:
     def compute(self: Size, *others: Any) -> Any:
+        if any(isinstance(other, float) for other in others):
+            self._refuse()
         if any(not isinstance(other, int) for other in others):
             return NotImplemented
         if others and not isinstance(others[0], Size) and others[0] == neutral:
@@ -92,6 +103,7 @@ for _name, _neutral in {"add": 0, "sub": 0, "mul": 1, "floordiv": 1, "mod": None
     _reflected = _neutral if _name in ("add", "mul") else None
     setattr(Size, f"__r{_name}__", _arithmetic(_function, _reflected, swapped=True))
 setattr(Size, "__neg__", _arithmetic(operator.neg, None, swapped=False))  # noqa: B010
+setattr(Size, "__pos__", lambda self: self)  # noqa: B010
 
 
 class Recorder(TorchFunctionMode):
@@ -152,8 +164,10 @@ class Recorder(TorchFunctionMode):
         if isinstance(value, Size):
             return value.node
         if isinstance(value, nn.Module):
-            path = next(path for path, module in self.net.named_modules() if module is value)
-            return Node("member", path)
+            for path, module in self.net.named_modules():
+                if module is value:
+                    return Node("member", path)
+            raise UnsupportedError("it computes with a module that is none of its own")
         if type(value) in (tuple, list):
             return type(value)(self.node(v) for v in value)
         if isinstance(value, torch.Size):
@@ -184,25 +198,25 @@ class Recorder(TorchFunctionMode):
         if func.__name__ in READING:
             raise UnsupportedError(f"it reads numbers off the data ({func.__name__})")
         if func is Tensor.size:
-            shape = self._shape(args[0])
-            return shape[args[1]] if len(args) > 1 else shape
-        if func in (Tensor.__len__, Tensor.dim):
-            return self._shape(args[0])[0] if func is Tensor.__len__ else func(*args)
-        if func.__name__.endswith("_") and not func.__name__.endswith("__"):
-            raise UnsupportedError(f"it changes a tensor in place ({func.__name__})")
-        try:
-            result = func(*_plain(args), **_plain(kwargs))
-        except RuntimeError:
-            result = _stand_in(func, *args)
-            if result is None:
-                raise
+            dims = [*args[1:], *kwargs.values()]
+            return self._shape(args[0])[dims[0]] if dims else self._shape(args[0])
+        if func is Tensor.__len__:
+            return self._shape(args[0])[0]
+        if func.__name__ in ASKING:
+            return func(*args)
+        result = _run(func, args, kwargs)
+        if result is None:
+            return None
+        if not isinstance(result, (Tensor, tuple, list)) and func.__name__ not in COUNTING:
+            raise UnsupportedError(f"it reads numbers off the data ({func.__name__})")
         return self._view(func, args, kwargs, result)
 
     def _view(self, func: Any, args: Any, kwargs: Any, result: Any) -> Any:
         """Note a torch function; a view as briefly as possible, or not at all if it is none."""
         if isinstance(result, Tensor) and any(result is value for value in args):
             return result  # as .to() does where the dtype is the one wanted
-        node = Node("call", func, self.node(args), self._kwargs(kwargs))
+        exact = func.__name__ in IN_DOUBLE or any(map(_is_double, (result, *args)))
+        node = Node("call", func, self.node(args), self._kwargs(kwargs), exact=exact)
         if isinstance(result, Tensor):
             short = self._views.see(func, args, kwargs, result)
             if short is not None and self.fold:
@@ -242,13 +256,13 @@ class Recorder(TorchFunctionMode):
     def _note(self, node: Node, result: Any) -> Any:
         """Keep where a result came from; the parts of a tuple are items of it."""
         if isinstance(result, Tensor):
-            name = getattr(node.target, "__name__", "")
-            node.exact = result.dtype == torch.float64 or name in IN_DOUBLE
             self._known[id(result)] = (result, node)
             return result
         if isinstance(result, (tuple, list)):
             node.parts = tuple(Node("item", i, (node,)) for i in range(len(result)))
-            return tuple(map(self._note, node.parts, result))
+            parts = tuple(map(self._note, node.parts, result))
+            named = type(result).__module__ == "torch.return_types"
+            return type(result)(parts) if named else parts
         if isinstance(result, int) and not isinstance(result, bool):
             return Size.of(result, node)
         return result
@@ -265,6 +279,25 @@ class Recorder(TorchFunctionMode):
             return self._note(node, result)
 
         return leave
+
+
+def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Run a torch function; one that changes a tensor in place is refused."""
+    tensors = [v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)]
+    before = [tensor._version for tensor in tensors]
+    try:
+        result = func(*_plain(args), **_plain(kwargs))
+    except RuntimeError:
+        result = _stand_in(func, *args)
+        if result is None:
+            raise
+    if [tensor._version for tensor in tensors] != before:
+        raise UnsupportedError(f"it changes a tensor in place ({func.__name__})")
+    return result
+
+
+def _is_double(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype == torch.float64
 
 
 def _stand_in(func: Any, x: Any = None, size: Any = None, *_: Any) -> Tensor | None:

@@ -38,18 +38,20 @@ class Views:
         if change is None or kwargs:
             return None
         _, first, layout = self._seen.get(id(args[0]), (None, args[0], _own(args[0])))
+        if not layout or (change is _squeeze and len(args) == 1):
+            return None  # what is squeezed without a name depends on the sizes
         changed = change(layout, *args[1:])
         if len(changed) != result.dim():
             return None  # squeezing left a dimension that is not 1
         short = _short(first, changed)
         if sum(map(len, changed)) < first.dim():
             return short  # at another size nothing may be squeezed: it begins anew
+        self._seen[id(result)] = (result, first, changed)
         if short is None:  # it may still be the same as a view before
             views = self._chains.setdefault(id(first), {})
             same = views.setdefault(changed, result)
             if same is not result:
                 return Short(same, (), ())
-        self._seen[id(result)] = (result, first, changed)
         return short
 
     def first(self, x: Tensor) -> Tensor | None:
@@ -81,8 +83,8 @@ def _unsqueeze(layout: Layout, dim: int) -> Layout:
 
 
 def _squeeze(layout: Layout, *dims: Any) -> Layout:
-    given = dims[0] if dims and isinstance(dims[0], tuple) else dims
-    removed = {dim % len(layout) for dim in given} if given else set()
+    given = dims[0] if isinstance(dims[0], (tuple, list)) else dims
+    removed = {dim % len(layout) for dim in given}
     return tuple(dims for axis, dims in enumerate(layout) if axis not in removed)
 
 
