@@ -201,7 +201,8 @@ MODULES = [
     "nn.MaxPool2d(3, stride=1, ceil_mode=True)", "nn.AvgPool2d(2, stride=(1, 2))",
     "nn.Softmax(dim=-1)", "nn.Upsample(scale_factor=2.0, mode='nearest')",
     "nn.ZeroPad2d((1, 2, 3, 4))", "nn.ReflectionPad2d(1)", "nn.PixelShuffle(2)", "nn.ELU()",
-    "nn.RNN(3, 4, nonlinearity='relu')", "nn.Hardtanh(min_val=-2.0, max_val=2.0)", "nn.Unflatten(1, (2, 2))",
+    "nn.RNN(3, 4, nonlinearity='relu')", "nn.Hardtanh(min_val=-2.0, max_val=2.0)",
+    "nn.Unflatten(1, (2, 2))",
     "nn.Flatten()", "nn.Unflatten(1, (2, 3))", "nn.AdaptiveAvgPool2d((None, 2))",
 ]  # fmt: skip
 
