@@ -94,6 +94,7 @@ def _windows(
 
 def _overhang(size: int, window: int, step: int, start: int, end: int) -> int:
     """Return by how much the last window exceeds the padding when their count is rounded up."""
+    # unlike torch, MIL leaves a window beyond the input out only where there is padding
     count = -(-(size + start + end - window) // step) + 1
     if start + end > 0 and (count - 1) * step >= size + start:
         count -= 1

@@ -126,8 +126,12 @@ def lstm(
     clip: Any = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run a long short-term memory in one direction or in both, concatenating their outputs."""
-    names = (recurrent_activation, cell_activation, activation)
-    functions = Functions(*map(_activation, names), None if clip is None else float(clip))
+    functions = Functions(
+        gates=_activation(recurrent_activation),
+        block=_activation(cell_activation),
+        output=_activation(activation),
+        clip=None if clip is None else float(clip),
+    )
     first = Direction(weight_ih, weight_hh, bias, peephole)
     if direction != "bidirectional":
         steps = _directed(x, direction)

@@ -153,7 +153,7 @@ def test_the_sources_of_all_together(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", helpers.NAMES)
+@pytest.mark.parametrize("name", sorted(helpers.NAMES))
 def test_a_helper_imports_no_more_than_it_uses(name):
     text, names = written(name)
     used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
