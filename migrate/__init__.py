@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from migrate.customs import custom_layers, load_custom
     from migrate.declared import Mismatch, mismatches, output_shapes
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
-    from migrate.evaluate import evaluate
+    from migrate.evaluation import evaluate
     from migrate.faults import FAULTS, fault
     from migrate.features import stand_ins, to_pil
     from migrate.mlprogram import check_options, to_mlprogram
@@ -40,7 +40,7 @@ _HOMES = {
     "coremltools": "coreml",
     "custom_layers": "customs",
     "default_shape": "network",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "fault": "faults",
     "layer_table": "coverage",
     "load_custom": "customs",

@@ -60,10 +60,15 @@ def _arguments(operation: Any, values: Values) -> dict[str, Any]:
 
 
 def _value(value: Any, values: Values) -> Any:
-    if isinstance(value, (list, tuple)):
+    """Return an argument: the value of a `Var`, those of several, or a default."""
+    if isinstance(value, (list, tuple)) and any(map(_is_var, value)):
         return [_value(part, values) for part in value]
-    found = values[value] if hasattr(value, "sym_type") else value
+    found = values[value] if _is_var(value) else constant(value)
     return found.float() if isinstance(found, Tensor) and found.dtype == torch.float16 else found
+
+
+def _is_var(value: Any) -> bool:
+    return hasattr(value, "sym_type")
 
 
 def constant(value: Any) -> Any:

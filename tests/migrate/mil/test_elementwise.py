@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from migrate import evaluate
 from migrate.coreml import coremltools
 from migrate.errors import ModelError
-from migrate.evaluate import evaluate
 from migrate.mil.registry import ops
 
 ct = coremltools()

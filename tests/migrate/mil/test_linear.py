@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.evaluate import evaluate
 from migrate.mil.registry import ops
 
 ct = coremltools()
