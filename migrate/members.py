@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from migrate import names
+from migrate.errors import UnsupportedError
+from migrate.layers.padding import shortest
 from migrate.module import Block, Interpreter
+from migrate.printing import Printer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# arguments for which one number stands for the same along every axis
+PER_AXIS = ("kernel_size", "stride", "padding", "output_padding", "dilation")
+FEW = 4  # values that are written out
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def named(net: nn.Module, paths: list[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -76,3 +86,44 @@ def weights(net: nn.Module, members: Mapping[str, str]) -> dict[str, Any]:
         else:
             found[member] = value.detach().numpy()
     return found
+
+
+def constructor(module: nn.Module) -> str:
+    """Return the call that makes a stock module, without what is its default."""
+    name = f"nn.{type(module).__name__}"
+    if isinstance(module, nn.RNNBase):
+        relu = ", nonlinearity='relu'" if module.mode == "RNN_RELU" else ""
+        return f"{name}({module.extra_repr()}{relu})"
+    parts = []
+    for key, parameter in inspect.signature(type(module).__init__).parameters.items():
+        if key in ("self", "device", "dtype") or key[0] == "_" or parameter.kind in VARIADIC:
+            continue
+        if not hasattr(module, key) and parameter.default is None:
+            continue
+        if not hasattr(module, key):
+            raise UnsupportedError(f"torch's {name} does not say what it was made of ({key})")
+        value: Any = getattr(module, key)
+        value = value is not None if key == "bias" else value
+        one_axis = isinstance(value, tuple) and (key in PER_AXIS or len(value) == 1)
+        value = shortest(value) if one_axis else value
+        if parameter.default is inspect.Parameter.empty:
+            parts.append(_literal(value))
+        elif _literal(value) != _literal(parameter.default):
+            parts.append(f"{key}={_literal(value)}")
+    return f"{name}({', '.join(parts)})"
+
+
+def _literal(value: Any) -> str:
+    return Printer().text(value)
+
+
+def holder(tensor: Tensor) -> str:
+    """Return the call that makes a parameter or buffer like the tensor, with its values if few."""
+    kind = "nn.Parameter" if isinstance(tensor, nn.Parameter) else "nn.Buffer"
+    dtype = "" if tensor.dtype == torch.float32 else f", dtype={tensor.dtype}"
+    if tensor.numel() > FEW:
+        return f"{kind}(torch.empty({_literal(list(tensor.shape))[1:-1]}{dtype}))"
+    values = tensor.tolist() if tensor.dim() < 2 else tensor.flatten().tolist()
+    printer = Printer(exact=tensor.dtype == torch.float64)
+    shape = f".reshape({_literal(list(tensor.shape))[1:-1]})" if tensor.dim() > 1 else ""
+    return f"{kind}(torch.tensor({printer.text(values)}{dtype}){shape})"

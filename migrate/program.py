@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from migrate import names
 from migrate.layers.control import Branch, Loop, holds
+from migrate.nodes import Node
 from migrate.printing import ATOM, Printer, is_slice, runs
-from migrate.recording import Node, Recorder
+from migrate.recording import Recorder
 from migrate.statements import Compound, Line, Statement
 
 if TYPE_CHECKING:

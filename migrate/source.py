@@ -20,7 +20,6 @@ from migrate import helpers, members
 from migrate.errors import AnereportError
 from migrate.module import Custom, Model, to_torch
 from migrate.network import default_shape
-from migrate.printing import constructor, holder
 from migrate.transcript import Transcript, transcribe
 
 if TYPE_CHECKING:
@@ -84,7 +83,11 @@ def _file(net: Model, transcript: Transcript, name: str, has_weights: bool) -> I
         yield "        super().__init__()"
         for member, path in transcript.members.items():
             value = members.at(net, path)
-            made = constructor(value) if isinstance(value, nn.Module) else holder(value)
+            made = (
+                members.constructor(value)
+                if isinstance(value, nn.Module)
+                else members.holder(value)
+            )
             yield f"        self.{member} = {made}"
         yield ""
     head = f"    def forward({', '.join(['self', *_parameters(net, transcript)])}):"

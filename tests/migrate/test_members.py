@@ -12,7 +12,7 @@ from torch import nn
 import migrate
 from migrate import UnsupportedError, members
 from migrate.coreml import proto
-from migrate.printing import constructor, holder
+from migrate.members import constructor, holder
 
 
 def dense(p, inside=2, outside=2):

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from migrate.layers.activation import hard_sigmoid
 from migrate.layers.tensor import cumulative_sum
+from migrate.nodes import Node
 from migrate.printing import Printer, is_slice, number, runs
-from migrate.recording import Node, Recorder
+from migrate.recording import Recorder
 
 VALUES = {"a": torch.randn(2, 3), "b": torch.rand(2, 3)}
 SCOPE = {

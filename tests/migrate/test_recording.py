@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from migrate import UnsupportedError, helpers
 from migrate.helpers import helper
+from migrate.nodes import Node, Size
 from migrate.printing import Printer
-from migrate.recording import Node, Recorder, Size
+from migrate.recording import Recorder
 
 
 @helper
