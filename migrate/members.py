@@ -22,6 +22,11 @@ PER_AXIS = ("kernel_size", "stride", "padding", "output_padding", "dilation")
 FEW = 4  # values that are written out
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
+ARRAYS = (
+    torch.float16, torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16,
+    torch.int32, torch.int64,
+)  # fmt: skip
+
 
 def named(net: nn.Module, paths: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return a name for each path of a member, and the layers' names where these had to change.
@@ -33,7 +38,7 @@ def named(net: nn.Module, paths: list[str]) -> tuple[dict[str, str], dict[str, s
              for path in paths}  # fmt: skip
     used = list(dict.fromkeys(owner.values()))
     labels = names.numbered(roots[root] for root in used)
-    reserved = {*dir(nn.Module()), "training"}
+    reserved = {*dir(nn.Module()), "training", "file", "allow_pickle"}  # the last of np.savez
     stems = names.identifiers(labels, reserved)
     taken = reserved | set(stems.values())
     chosen, layers = {}, {}
@@ -82,10 +87,17 @@ def weights(net: nn.Module, members: Mapping[str, str]) -> dict[str, Any]:
     for member, path in members.items():
         value = at(net, path)
         if isinstance(value, nn.Module):
-            found.update({f"{member}.{k}": t.numpy() for k, t in value.state_dict().items()})
+            state = value.state_dict()
+            found.update({f"{member}.{key}": _array(tensor) for key, tensor in state.items()})
         else:
-            found[member] = value.detach().numpy()
+            found[member] = _array(value)
     return found
+
+
+def _array(tensor: Tensor) -> Any:
+    if tensor.dtype not in ARRAYS:
+        raise UnsupportedError(f"weights of {tensor.dtype} cannot be written")
+    return tensor.detach().numpy()
 
 
 def constructor(module: nn.Module) -> str:
@@ -103,13 +115,17 @@ def constructor(module: nn.Module) -> str:
         if not hasattr(module, key):
             raise UnsupportedError(f"torch's {name} does not say what it was made of ({key})")
         value: Any = getattr(module, key)
-        value = value is not None if key == "bias" else value
+        value = value is not None if key == "bias" and not isinstance(value, bool) else value
         one_axis = isinstance(value, tuple) and (key in PER_AXIS or len(value) == 1)
         value = shortest(value) if one_axis else value
         if parameter.default is inspect.Parameter.empty:
             parts.append(_literal(value))
         elif _literal(value) != _literal(parameter.default):
             parts.append(f"{key}={_literal(value)}")
+    (dtype, *others) = {p.dtype for p in module.parameters()} or {torch.float32}
+    if others:
+        raise UnsupportedError(f"torch's {name} has weights of several types")
+    parts += [f"dtype={dtype}"] if dtype != torch.float32 else []
     return f"{name}({', '.join(parts)})"
 
 

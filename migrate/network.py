@@ -88,6 +88,11 @@ class Network:
         """Whether layers address Seq, the first of the five dimensions, or may do so."""
         return not self.legacy or any(_addresses_sequence(layer) for layer in self.layers)
 
+    @property
+    def computes_sizes(self) -> bool:
+        """Whether the sizes of blobs may follow from numbers in others."""
+        return any(_computes_sizes(layer) for layer in self.all_layers())
+
     def all_layers(self) -> tuple[Layer, ...]:
         """Return every layer, those inside branches and loops included."""
         own = tuple(_flatten(self.layers))
@@ -265,6 +270,15 @@ def _layer(message: Any, defined: set[str]) -> Layer:
     outer = [blob for blob in dict.fromkeys([*read, *written]) if blob in defined]
     return Layer(
         message.name, kind, (*inputs, *outer), (*outputs, *written), params, blocks, len(outer)
+    )
+
+
+def _computes_sizes(layer: Layer) -> bool:
+    """Tell whether the sizes of a layer's outputs may follow from numbers in its inputs."""
+    return (
+        layer.kind.endswith("Dynamic")
+        or layer.kind in ("whereNonZero", "NonMaximumSuppression", "custom", "branch", "loop")
+        or (layer.kind in ("tile", "topK", "oneHot", "constantPad") and len(layer.inputs) > 1)
     )
 
 

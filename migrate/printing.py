@@ -41,6 +41,7 @@ INFIX: dict[str, tuple[str, int, bool]] = {  # sign, strength, whether the opera
     "ge": (">=", COMPARED, False),
 }
 VARIABLE, MEMBER = "\0", "\1"  # stand around what gets its name in the end
+PIECE = 40  # characters of a string that stand on one line
 PREFIX = {"neg": "-", "__invert__": "~"}
 SHORT = {"torch.functional.": "torch.", "torch.nn.functional.": "F."}  # as people write them
 
@@ -200,6 +201,14 @@ def number(value: Any, exact: bool = False) -> str:
         single = np.float32(plain)
     short = float(str(single))
     return repr(plain if exact or float(single) != plain else short)
+
+
+def string(value: str) -> str:
+    """Return a string as Python; a long one in pieces that stand on lines of their own."""
+    if len(value) <= PIECE:
+        return repr(value)
+    pieces = [value[i : i + PIECE] for i in range(0, len(value), PIECE)]
+    return "(" + " ".join(map(repr, pieces)) + ")"
 
 
 def runs(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from migrate import names
+from migrate.errors import UnsupportedError
 from migrate.layers.control import Branch, Loop, holds
 from migrate.nodes import Node
 from migrate.printing import ATOM, Printer, is_slice, runs
@@ -75,19 +76,31 @@ class Program:
         nodes: set[Node] = set()
         for key, value in values.items():
             node = self.recorder.node(value)
-            is_name = node.kind == "variable" or (node.kind == "member" and self.recorder.fold)
+            is_name = node.kind in ("variable", "member")
             named = is_name or node in self.printer.temporaries or node in nodes
             (again if named else roots)[self.variables[key]] = value
             nodes.add(node)
-        self._define(roots)
-        if not self.recorder.fold:
-            for name, value in again.items():
-                self.statements.append(Line(self.text(value), self._reads(), name))
-                roots[name] = self.recorder.copy(value)
+        if self.recorder.fold:
+            self._define(roots)
+        else:
+            self._assign_anew(roots, again)
         for name, value in roots.items():
             self.recorder.name(value, name)
         by_name = {**again, **roots}
         return {key[1]: by_name[self.variables[key]] for key in values}
+
+    def _assign_anew(self, roots: dict[str, Tensor], again: dict[str, Tensor]) -> None:
+        """Assign variables that are in use: of several, all values are computed before."""
+        values = {**roots, **again}
+        if len(values) > 1:
+            self._define({names.fresh(name, self.taken): x for name, x in roots.items()})
+        else:
+            self._define(roots)
+        if again or len(values) > 1:
+            text = ", ".join(self.text(value) for value in values.values())
+            pattern = tuple(values) if len(values) > 1 else next(iter(values))
+            self.statements.append(Line(text, self._reads(), pattern))
+        roots.update({name: self.recorder.copy(value) for name, value in again.items()})
 
     def _rename(self, keys: Iterable[Any]) -> None:
         for key in keys:
@@ -101,7 +114,7 @@ class Program:
         chosen: dict[Node, str] = {}
         for name, value in roots.items():
             node = self.recorder.node(value)
-            _count(node, uses, order)
+            self._count(node, uses, order)
             chosen[node] = name
         for name, value in roots.items():
             base = self.recorder.base(value)
@@ -118,6 +131,22 @@ class Program:
                 line = Line(text, self._reads(), pattern, atom=strength == ATOM)
                 self.statements.append(line)
                 self._remember(node, pattern)
+        lasting = {*roots, *self.bases}  # other names are taken again by the next layers
+        temporaries = self.printer.temporaries
+        self.printer.temporaries = {n: name for n, name in temporaries.items() if name in lasting}
+
+    def _count(self, value: Any, uses: dict[Node, int], order: list[Node]) -> None:
+        """Count how often each unnamed node below is used, and list them, each after its own."""
+        if not isinstance(value, Node):
+            for part in _values(value):
+                self._count(part, uses, order)
+            return
+        uses[value] = uses.get(value, 0) + 1
+        if uses[value] > 1 or value in self.printer.temporaries:
+            return
+        for part in (value.target, value.args, value.kwargs):
+            self._count(part, uses, order)
+        order.append(value)
 
     def _remember(self, node: Node, pattern: Any) -> None:
         if isinstance(pattern, str):
@@ -142,6 +171,7 @@ class Program:
             inside = dict(blobs)
             bodies.append(self._inside(partial(self.block, block, inside, scope)))
             outcomes.append(inside)
+        _require_alike(*outcomes)
         for outcome in reversed(outcomes):
             blobs.update(outcome)
         for blob, value in blobs.items():
@@ -158,7 +188,7 @@ class Program:
             if count is not None:
                 text, limit = limit, names.fresh("limit", self.taken)
                 self.statements.append(Line(text, self._reads(), limit, keep=True))
-        rounds = f"{limit} + 1" if step.variable else limit
+        rounds = f"max({limit}, 0) + 1" if step.variable else limit
         header = "while True:" if endless else f"for {counter} in range({rounds}):"
         reads = self._reads()
 
@@ -166,12 +196,14 @@ class Program:
             if step.variable:
                 self.block(step.condition, blobs, scope)
                 ended = f"not {self._condition(blobs[step.variable])}"
-                ended += "" if endless else f" or {counter} == {limit}"
+                ended += "" if endless else f" or {counter} >= {limit}"
                 leave: list[Statement] = [Line("break", set(), keep=True)]
                 self.statements.append(Compound([(f"if {ended}:", leave)], self._reads()))
             self.block(step.body, blobs, scope)
 
+        before = dict(blobs)
         self.statements.append(Compound([(header, self._inside(body))], reads))
+        _require_alike(before, blobs)
 
     def _inside(self, write: Callable[[], None]) -> list[Statement]:
         """Return the statements that `write` adds, as a body of their own."""
@@ -188,6 +220,17 @@ class Program:
         return reads
 
 
+def _require_alike(some: Blobs, others: Blobs) -> None:
+    """Refuse a blob that is of one rank or type here, and of another there."""
+    for name in some.keys() & others.keys():
+        a, b = some[name], others[name]
+        if (a.ndim, a.dtype) != (b.ndim, b.dtype):
+            raise UnsupportedError(
+                f"model.py cannot follow blob {name!r}, which has rank {a.ndim} on one way "
+                f"through the control flow and rank {b.ndim} on another"
+            )
+
+
 def _pattern(node: Node, uses: dict[Node, int], chosen: dict[Node, str], taken: set[str]) -> Any:
     """Return the name that the node is assigned to, or a tuple of names; "" if it needs none."""
     if node in chosen:
@@ -202,22 +245,9 @@ def _unpacked(node: Node, uses: dict[Node, int], chosen: dict[Node, str], taken:
     if node not in uses:
         return "_"
     if not node.parts:
-        return chosen.get(node) or names.fresh(_stem(node), taken)
+        stem = names.identifiers([_stem(node)])[_stem(node)]
+        return chosen.get(node) or names.fresh(stem, taken)
     return tuple(_unpacked(part, uses, chosen, taken) for part in node.parts)
-
-
-def _count(value: Any, uses: dict[Node, int], order: list[Node]) -> None:
-    """Count how often each node below is used, and list them so that each follows its own."""
-    if not isinstance(value, Node):
-        for part in _values(value):
-            _count(part, uses, order)
-        return
-    uses[value] = uses.get(value, 0) + 1
-    if uses[value] > 1:
-        return
-    for part in (value.target, value.args, value.kwargs):
-        _count(part, uses, order)
-    order.append(value)
 
 
 def _values(container: Any) -> Iterable[Any]:

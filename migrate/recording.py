@@ -67,6 +67,8 @@ class Recorder(TorchFunctionMode):
     def name(self, value: Tensor, name: str) -> None:
         """Let the tensor be what the variable `name` holds."""
         self._known[id(value)] = (value, Node("variable", name))
+        if not self.fold:  # the variable may hold another one later
+            self._views.forget(value)
 
     def copy(self, value: Tensor) -> Tensor:
         """Return the same tensor as another object, which may stand for another variable."""
@@ -239,8 +241,8 @@ def _stand_in(func: Any, x: Any = None, size: Any = None, *_: Any) -> Tensor | N
 
 def _is_stock(module: nn.Module) -> bool:
     """Tell whether torch has the module's class, and it computes something."""
-    home = type(module).__module__.split(".")
-    return home[:2] == ["torch", "nn"] and not isinstance(module, CONTAINERS)
+    kind = type(module)
+    return getattr(nn, kind.__name__, None) is kind and not isinstance(module, CONTAINERS)
 
 
 def _plain(value: Any) -> Any:

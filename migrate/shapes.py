@@ -115,11 +115,23 @@ def sequence_of_images(x: Tensor) -> Tensor:
 def _vector_batch(x: Tensor) -> Tensor:
     if x.ndim > 2:
         return x if x.ndim > 3 else x.unsqueeze(-1).unsqueeze(-1)
-    return x.reshape((-1, x.shape[-1], 1, 1))
+    return batch_of_vectors(x)
+
+
+@helper
+def batch_of_vectors(x: Tensor) -> Tensor:
+    """Return [Batch, C, 1, 1] of [C] or [Batch, C]."""
+    return x.reshape(-1, x.shape[-1], 1, 1)
 
 
 def _image_batch(x: Tensor) -> Tensor:
-    return x if x.ndim > 4 else x.reshape((-1, *x.shape[-3:]))
+    return x if x.ndim > 4 else batch_of_images(x)
+
+
+@helper
+def batch_of_images(x: Tensor) -> Tensor:
+    """Return [Batch, C, H, W] of [C, H, W] or of itself."""
+    return x.reshape(-1, *x.shape[-3:])
 
 
 def leave(

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from migrate import helpers, members
+from migrate import helpers, members, names
 from migrate.errors import AnereportError
 from migrate.module import Custom, Model, to_torch
 from migrate.network import default_shape
-from migrate.transcript import Transcript, transcribe
+from migrate.printing import string
+from migrate.transcript import RESERVED, Transcript, transcribe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 CLASS_LENGTH = 40
-PIECE = 40  # characters of a string that stand on one line
 
 
 class SourceError(AnereportError):
@@ -60,7 +60,9 @@ def class_name(stem: str) -> str:
     """Return a class's name made of a file's."""
     words = re.findall(r"[0-9a-zA-Z]+", stem)
     name = "".join(word[0].upper() + word[1:] for word in words)[:CLASS_LENGTH]
-    return name if name and not name[0].isdigit() else f"Model{name}"
+    name = name if name and not name[0].isdigit() else f"Model{name}"
+    reserved = {*RESERVED, *helpers.IMPORTED, *helpers.NAMES, "LABELS", "NAMES"}
+    return names.identifiers([name], reserved)[name]
 
 
 def write(net: Model, name: str) -> tuple[str, dict[str, Any]]:
@@ -100,9 +102,14 @@ def _file(net: Model, transcript: Transcript, name: str, has_weights: bool) -> I
 
 def _imports(transcript: Transcript, modules: set[str], has_weights: bool) -> list[str]:
     """Return the import statements, in the order of isort."""
-    names = {*modules, "nn", *transcript.imports, *(("torch", "np", "Path") if has_weights else ())}
+    needed = {
+        *modules,
+        "nn",
+        *transcript.imports,
+        *(("torch", "np", "Path") if has_weights else ()),
+    }
     by_module: dict[str, list[str]] = {}
-    for name in sorted(names):
+    for name in sorted(needed):
         statement, _, imported = helpers.IMPORTED[name].partition(" import ")
         by_module.setdefault(statement, []).extend([imported] if imported else [])
     lines = [s + (f" import {', '.join(n)}" if n else "") for s, n in by_module.items()]
@@ -133,22 +140,19 @@ def _load(name: str, has_weights: bool) -> Iterator[str]:
 def _constants(net: Model, transcript: Transcript) -> Iterator[str]:
     """Yield the classifier's labels, and what Core ML calls what has another name here."""
     if net.network.labels:
-        yield "LABELS = [" + "".join(f"{_literal(label)}, " for label in net.network.labels) + "]"
-    table = dict(transcript.blobs)
+        yield "LABELS = [" + "".join(f"{_label(label)}, " for label in net.network.labels) + "]"
+    table = {name: blob for name, blob in transcript.blobs.items() if name != blob}
     for member, layer in transcript.layers.items():
-        table[member if table.get(member, layer) == layer else f"self.{member}"] = layer
+        shared = transcript.blobs.get(member, layer) == layer
+        table[member if shared else f"self.{member}"] = layer
     if table:
         yield "# what Core ML calls the blobs and layers that have another name here"
-        rows = "".join(f"{name!r}: {_literal(core)}, " for name, core in table.items())
+        rows = "".join(f"{name!r}: {string(core)}, " for name, core in table.items())
         yield f"NAMES = {{{rows}}}"
 
 
-def _literal(value: str | int) -> str:
-    """Return a string or number as Python; a long string in pieces."""
-    if isinstance(value, int) or len(value) <= PIECE:
-        return repr(value)
-    pieces = [value[i : i + PIECE] for i in range(0, len(value), PIECE)]
-    return "(" + " ".join(map(repr, pieces)) + ")"
+def _label(value: str | int) -> str:
+    return string(value) if isinstance(value, str) else repr(value)
 
 
 def _formatted(text: str) -> str:

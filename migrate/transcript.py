@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from migrate import features, members, names, shapes
-from migrate.errors import ModelError
+from migrate.errors import ModelError, UnsupportedError
 from migrate.examples import examples
 from migrate.helpers import NAMES as HELPERS
 from migrate.module import Interpreter
 from migrate.network import default_shape
-from migrate.printing import MEMBER, VARIABLE
+from migrate.printing import MEMBER, VARIABLE, string
 from migrate.program import Program
 from migrate.recording import Recorder
 from migrate.statements import Line, Statement, all_reads, every, inline, lines, live, names_of
@@ -31,6 +33,7 @@ RESERVED = {
     "self", "range", "int", "tuple", "float", "super", "load", "_", "torch", "nn", "F", "np",
     "Path", "math", "partial", "l", "O", "I",
 }  # fmt: skip
+SECOND_TRIES = 4  # inputs of another size
 PATIENCE = 60.0  # seconds for inputs on which the model can be run
 VARIABLES = re.compile(f"{VARIABLE}(\\w+){VARIABLE}")
 MEMBERS = re.compile(f"{MEMBER}([\\w.]+){MEMBER}")
@@ -44,7 +47,7 @@ class Transcript:
     parameters: list[str]
     body: list[str]
     members: dict[str, str]  # a member's name to its path in the recorded module
-    blobs: dict[str, str]  # a variable's name to the blob's, or feature's, if it is another
+    blobs: dict[str, str]  # a variable's name to the blob's, or feature's
     layers: dict[str, str]  # the start of a member's name to the layer's, if it is another
     helpers: list[Any]
     imports: set[str]
@@ -57,12 +60,30 @@ def transcribe(net: Model) -> Transcript:
     until = monotonic() + PATIENCE
     for inputs in examples(net.network):
         try:
-            return _Recording(net).run(inputs)
+            transcript = _Recording(net).run(inputs)
         except ModelError as error:  # other inputs may fit
             errors.append(error)
-        if monotonic() > until:
-            break
+            if monotonic() > until:
+                break
+        else:
+            _require_the_same(transcript, inputs, net)
+            return transcript
     raise errors[0]
+
+
+def _require_the_same(transcript: Transcript, inputs: dict[str, Tensor], net: Model) -> None:
+    """Refuse a module of which other inputs that it allows give another text."""
+    sizes = [x.shape for x in inputs.values()]
+    others = (o for o in examples(net.network) if [x.shape for x in o.values()] != sizes)
+    varies = any(feature.flexible for feature in net.network.inputs)
+    for other in itertools.islice(others, SECOND_TRIES) if varies else ():
+        with suppress(ModelError):  # the network does not run on these
+            if _Recording(net).run(other).body == transcript.body:
+                return
+            raise UnsupportedError(
+                "model.py cannot follow the network, which does something else for inputs of "
+                "other sizes"
+            )
 
 
 class _Recording:
@@ -73,7 +94,9 @@ class _Recording:
         self.stages: list[Any] = list(getattr(net, "stages", [net]))  # of a pipeline
         networks = [stage.network for stage in self.stages]
         flows = any(layer.blocks for n in networks for layer in n.layers)
-        vary = any(_varies(f, networks[0].rank5_arrays) for f in net.network.inputs)
+        vary = net.network.computes_sizes or any(
+            _varies(f, networks[0].rank5_arrays) for f in net.network.inputs
+        )
         self.recorder = Recorder(net, sizes_vary=vary, fold=not flows)
         self.core = _core_names(net, self.stages)
         unique = names.numbered(self.core.values())
@@ -111,14 +134,15 @@ class _Recording:
             self.recorder.name(table[feature.name], name)
             parameter = self.program.text(table[feature.name])
             if feature.optional:
-                fill = f"torch.full({default_shape(feature)}, {feature.default or 0.0})"
+                default = self.program.printer.text(feature.default or 0.0)
+                fill = f"torch.full({default_shape(feature)}, {default})"
                 self.program.printer.imports.add("torch")
                 self.program.say(f"{parameter} = {fill} if {parameter} is None else {parameter}")
             if feature.flexible:
-                constant = f"{name.upper()}_SHAPES"
+                constant = names.fresh(f"{name.upper()}_SHAPES", self.program.taken)
                 self.shapes[constant] = shapes.allowed(feature)
                 check = self.program.printer.function(shapes.check_shape)
-                self.program.say(f"{check}({parameter}, {feature.name!r}, {constant})")
+                self.program.say(f"{check}({parameter}, {string(feature.name)}, {constant})")
 
     def _stage(self, stage: Interpreter, scope: int, table: dict[str, Tensor]) -> list[Tensor]:
         blobs: dict[str, Tensor] = {}
@@ -146,10 +170,10 @@ class _Recording:
             parameters=list(self.parameters),
             body=[line for line in text.splitlines() if not ASSIGNED_ITSELF.fullmatch(line)],
             members={name: path for path, name in chosen.items()},
-            blobs={name: blob for name, blob in blobs.items() if name != blob},
+            blobs=blobs,
             layers=layers,
-            helpers=list(self.program.printer.helpers.values()),
-            imports=self.program.printer.imports,
+            helpers=[h for n, h in self.program.printer.helpers.items() if _occurs(n, text)],
+            imports={name for name in self.program.printer.imports if _occurs(name, text)},
             shapes=self.shapes,
         )
 
@@ -173,6 +197,10 @@ def _returning(text: str, result: str, read: set[str]) -> str:
     if equals and target == result and not read & set(VARIABLES.findall(target)):
         return f"{before}\nreturn {value}".lstrip("\n")
     return f"{text}\nreturn {result}".lstrip("\n")
+
+
+def _occurs(name: str, text: str) -> bool:
+    return bool(re.search(rf"(?<![\w.]){name}\b", text))
 
 
 def _varies(feature: Feature, leading: bool) -> bool:

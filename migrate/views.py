@@ -44,8 +44,8 @@ class Views:
         if len(changed) != result.dim():
             return None  # squeezing left a dimension that is not 1
         short = _short(first, changed)
-        if sum(map(len, changed)) < first.dim():
-            return short  # at another size nothing may be squeezed: it begins anew
+        if sum(map(len, changed)) < first.dim():  # at another size nothing may be squeezed
+            return short if short and not short.put_in else None  # either way it begins anew
         self._seen[id(result)] = (result, first, changed)
         if short is None:  # it may still be the same as a view before
             views = self._chains.setdefault(id(first), {})
@@ -53,6 +53,10 @@ class Views:
             if same is not result:
                 return Short(same, (), ())
         return short
+
+    def forget(self, x: Tensor) -> None:
+        """Take the tensor for one that is no view."""
+        self._seen.pop(id(x), None)
 
     def first(self, x: Tensor) -> Tensor | None:
         """Return the tensor that `x` is a view of, if it is one that was seen."""

@@ -39,6 +39,8 @@ WEIGHT, VOLUME = torch.rand(3, 2, 3, 3), torch.rand(1, 2, 4, 5, 6)
 CALLS = {
     "average_pool": [(IMAGE, (1, 0, 1, 2), (3, 2), (2, 1), (1, 0))],
     "average_pool_inside": [(VOLUME, (1, 0, 0, 1, 1, 1), (2, 3, 2), (1, 2, 1))],
+    "batch_of_images": [(IMAGE,), (IMAGE[0],)],
+    "batch_of_vectors": [(X,), (X[0],)],
     "categorical": [(X, 7, True, 0.0, 0.5, 3), (X.abs(), 2, False, 1e-6, 1.0, 3)],
     "check_shape": [(X, "x", [(3, (2, None))]), (X[None, None], "x", [(3, 4)])],
     "crop_resize": [(IMAGE[:1], torch.rand(2, 4, 1, 1), (3, 2), m, m, m > 1, 1.5)

@@ -399,6 +399,127 @@ def test_a_custom_layer_that_cannot_be_written_is_refused_in_a_sentence(tmp_path
         assert not (tmp_path / "out").exists()
 
 
+def gated(p, generator):
+    """Fill a GRU of 4 inputs and 4 outputs."""
+    for gate in ("update", "reset", "output"):
+        for matrix in ("Weight", "Recursion"):
+            values = getattr(p, f"{gate}Gate{matrix}Matrix").floatValue
+            values.extend(generator.randn(16).astype(np.float32))
+    for kind in ("sigmoid", "tanh"):
+        getattr(p.activations.add(), kind).SetInParent()
+
+
+def test_parallel_recurrent_layers_share_no_name(differences_outside):
+    """Three of them over two blobs, the first blob read again by the last layer."""
+    spec = spec_of({"x": (4,)}, {f"y{i}": (4,) for i in range(3)}, version=1, rank5=True)
+    add(spec, "activation", ["x"], ["a"], name="a").tanh.SetInParent()
+    add(spec, "activation", ["a"], ["b"], name="b").linear.alpha = 2.0
+    for i, blob in enumerate("aba"):
+        p = add(spec, "gru", [blob], [f"y{i}"], name=f"gru{i}", inputVectorSize=4,
+                outputVectorSize=4)  # fmt: skip
+        gated(p, np.random.RandomState(i))
+    calls = [[torch.rand(shape)] for shape in [(4,), (2, 4), (5, 2, 4), (3, 1, 4)]]
+    assert differences_outside([(spec, calls)]) == [None]
+
+
+def test_several_outputs_of_a_layer_in_a_loop_are_computed_before_they_are_assigned(
+    differences_outside,
+):
+    spec = spec_of({"x": (3,)}, {"a": (3,), "b": (3,)})
+    copied(spec, "a", "x")
+    add(spec, "multiply", ["x"], ["b"], alpha=2.0)
+    loop = add(spec, "loop", [], [], maxLoopIterations=3)
+    body = proto("Model_pb2").Model()
+    swap = add(body, "custom", ["a", "b"], ["a", "b"], name="swap")
+    swap.className = "Swap"
+    loop.bodyNetwork.CopyFrom(body.neuralNetwork)
+    custom = {"Swap": lambda p: lambda a, b: (b + 1, a)}
+    assert differences_outside([(spec, [[torch.rand(3)]], custom)]) == [None]
+
+
+def test_a_sequence_as_long_as_a_number_says_is_clipped(differences_outside):
+    """The length of the recording says nothing of others: a cell counts up to the clip of 50."""
+    spec = spec_of({"length": (1,)}, {"h": ()})
+    add(spec, "rangeDynamic", ["length"], ["steps"], stepSizeValue=1.0)
+    add(spec, "expandDims", ["steps"], ["sequence"], axes=[1, 2, 3, 4])
+    p = add(spec, "uniDirectionalLSTM", ["sequence"], ["y", "h", "c"], inputVectorSize=1,
+            outputVectorSize=1)  # fmt: skip
+    for kind in ("sigmoid", "tanh", "tanh"):
+        getattr(p.activations.add(), kind).SetInParent()
+    for gate in ("inputGate", "forgetGate", "blockInput", "outputGate"):
+        getattr(p.weightParams, f"{gate}WeightMatrix").floatValue.append(30.0)
+        getattr(p.weightParams, f"{gate}RecursionMatrix").floatValue.append(0.0)
+    spec.description.output.add(name="c").type.multiArrayType.dataType = FLOAT32
+    net = migrate.to_torch(spec)
+    assert net(torch.tensor([70.0]))[1].item() == 50
+    assert differences_outside([(spec, [[torch.tensor([n])] for n in (3.0, 70.0)])]) == [None]
+
+
+def test_what_changes_its_course_with_the_size_of_the_input_is_refused(tmp_path):
+    """A custom layer that counts, and a network whose shapes have different ranks."""
+    spec = flexible(bounds=[(1, 9)])
+    spec.neuralNetwork.layers[0].custom.className = "Own"
+    counts = {"Own": lambda p: lambda x: sum(x[i] for i in range(x.shape[0])).reshape(1)}
+    ranks = flexible([(3,), (2, 3)])
+    add(ranks, "expandDims", ["y"], ["z"], axes=[-1])
+    ranks.description.output[0].name = "z"
+    for model, custom in ((spec, counts), (ranks, None)):
+        with pytest.raises(UnsupportedError, match="something else for inputs of other sizes"):
+            migrate.to_source(model, tmp_path / "out", custom)
+
+
+def test_blobs_of_two_ranks_behind_a_branch_are_refused(tmp_path):
+    spec = branching()
+    layers = spec.neuralNetwork.layers[0].branch.elseBranch.layers
+    layer = layers.add(name="rank", input=["x"], output=["y"])
+    layer.expandDims.axes.append(0)
+    with pytest.raises(UnsupportedError, match="blob 'y', which has rank 1 on one way"):
+        migrate.to_source(spec, tmp_path / "out")
+
+
+@pytest.mark.parametrize("stem", ["f", "path", "none", "names", "labels", "any", "torch", "load"])
+def test_a_class_takes_no_name_that_the_file_uses(stem, one_layer, tmp_path, differences_outside):
+    spec = one_layer("scale", [(1, 3, 2, 2)], shapeScale=[3], fill=lambda p: (
+        p.scale.floatValue.extend([1, 2, 3])))  # fmt: skip
+    text = migrate.to_source(spec, tmp_path, name=stem)
+    assert_clean(text)
+    assert torch.equal(
+        loaded(tmp_path)(torch.ones(1, 3, 2, 2)), migrate.to_torch(spec)(torch.ones(1, 3, 2, 2))
+    )
+
+
+def test_layers_named_as_arguments_of_numpys_savez(differences_outside):
+    spec = spec_of({"x": (3,)}, {"y": (3,)})
+    for name in ("file", "allow_pickle"):
+        p = add(spec, "loadConstantND", [], [name], name=name, shape=[3])
+        p.data.floatValue.extend([1.0, 2.0, 3.0])
+    add(spec, "addBroadcastable", ["file", "allow_pickle"], ["sum"])
+    add(spec, "addBroadcastable", ["sum", "x"], ["y"], name="last")
+    assert differences_outside([(spec, [[torch.rand(3)]])]) == [None]
+
+
+def test_inputs_that_differ_in_case_alone_have_shapes_of_their_own(tmp_path):
+    spec = flexible(bounds=[(1, 9)])
+    array = spec.description.input.add(name="X").type.multiArrayType
+    array.dataType = FLOAT32
+    array.shape.append(12)
+    array.shapeRange.sizeRanges.add(lowerBound=12, upperBound=20)
+    assert_clean(migrate.to_source(spec, tmp_path))
+    net = loaded(tmp_path)
+    net(torch.rand(3), torch.rand(12))
+    with pytest.raises(ValueError, match=r"input 'x' has shape 12, the model takes 1\.\.9"):
+        net(torch.rand(12), torch.rand(12))
+
+
+def test_an_optional_input_of_infinity(differences_outside, tmp_path):
+    spec = spec_of({"x": (3,)}, {"y": (3,)})
+    spec.description.input[0].type.isOptional = True
+    spec.description.input[0].type.multiArrayType.floatDefaultValue = float("inf")
+    add(spec, "tanh", ["x"], ["y"])
+    assert_clean(migrate.to_source(spec, tmp_path))
+    assert torch.equal(loaded(tmp_path)(), torch.ones(3))
+
+
 def test_what_torch_cannot_be_run_on_is_said(tmp_path):
     spec = spec_of({"x": (3,), "y": (4,)}, {"z": (3,)})
     add(spec, "addBroadcastable", ["x", "y"], ["z"], name="sum")

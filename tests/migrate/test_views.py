@@ -161,7 +161,7 @@ TEXTS = {
     ],
     "x.squeeze(2)": [lambda x: x.squeeze(-1), lambda x: x.permute(2, 0, 1).squeeze(0)],
     "x.squeeze(2).unsqueeze(0)": [
-        lambda x: x.squeeze(2).unsqueeze(0), lambda x: x.unsqueeze(0).squeeze(3),
+        lambda x: x.squeeze(2).unsqueeze(0),
         lambda x: x.permute(2, 0, 1).squeeze(0).unsqueeze(-1).permute(2, 0, 1),
     ],
     "x.flatten(0, 1)": [lambda x: x.flatten(0, 1)],
