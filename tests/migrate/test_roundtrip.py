@@ -1,4 +1,4 @@
-"""torch to Core ML by coremltools, and back by us: whole networks of the kinds that people have."""
+"""torch to Core ML by coremltools, and back, or evaluated, by us: networks that people have."""
 
 from __future__ import annotations
 
@@ -169,3 +169,64 @@ def test_there_and_back(case):
                 assert other.shape == one.shape
                 scale = one.abs().max().item()
                 np.testing.assert_allclose(other.numpy(), one.numpy(), rtol=0, atol=1e-5 * scale)
+
+
+def assert_close(program, module, x, tolerance):
+    """The program's outputs are torch's, within a part of their largest value."""
+    found = list(migrate.evaluate(program, {"x": x.numpy()}).values())
+    with torch.no_grad():
+        want = module(x)
+    wants = want if isinstance(want, tuple) else (want,)
+    for one, other in zip(wants, found, strict=True):
+        assert other.shape == one.shape
+        scale = one.abs().max().item()
+        np.testing.assert_allclose(other, one.numpy(), rtol=0, atol=tolerance * scale)
+
+
+def ml_program(module, shape, precision, target="iOS16"):
+    ct = coremltools()
+    floats = {"fp16": ct.precision.FLOAT16, "fp32": ct.precision.FLOAT32}
+    return ct.convert(
+        torch.jit.trace(module, (torch.zeros(shape),), check_trace=False),
+        convert_to="mlprogram",
+        inputs=[ct.TensorType(name="x", shape=shape)],
+        compute_precision=floats[precision],
+        minimum_deployment_target=getattr(ct.target, target),
+        skip_model_load=True,
+    )
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 1e-2)])
+@pytest.mark.parametrize("case", CASES)
+def test_as_an_ml_program_that_coremltools_made(case, precision, tolerance):
+    """The evaluator knows nothing of our converter, nor of what torch computes."""
+    make, shape = CASES[case]
+    module = seeded(make)
+    program = ml_program(module, shape, precision)
+    assert_close(program, module, torch.rand(shape) * 2 - 1, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tolerance"), [("linear", 0.1), ("palettized", 0.2), ("pruned", 0.6)]
+)
+def test_with_compressed_weights(kind, tolerance):
+    """coremltools compresses the weights; what they are worth then, it says by decompressing."""
+    ct = coremltools()
+    oc = ct.optimize.coreml
+    module, shape = seeded(resnet), (1, 3, 32, 32)
+    program = ml_program(module, shape, "fp32")
+    configs = {
+        "linear": (oc.linear_quantize_weights, oc.OpLinearQuantizerConfig(weight_threshold=0)),
+        "palettized": (oc.palettize_weights, oc.OpPalettizerConfig(
+            nbits=6, mode="uniform", weight_threshold=0)),
+        "pruned": (oc.prune_weights, oc.OpMagnitudePrunerConfig(
+            target_sparsity=0.3, weight_threshold=0)),
+    }  # fmt: skip
+    compress, config = configs[kind]
+    compressed = compress(program, oc.OptimizationConfig(global_config=config))
+    x = {"x": (torch.rand(shape) * 2 - 1).numpy()}
+    (found,) = migrate.evaluate(compressed, x).values()
+    (plain,) = migrate.evaluate(oc.decompress_weights(compressed), x).values()
+    (original,) = migrate.evaluate(program, x).values()
+    np.testing.assert_allclose(found, plain, atol=1e-6)
+    assert 0 < np.abs(found - original).max() < tolerance
