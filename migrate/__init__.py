@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from migrate.mlprogram import check_options, to_mlprogram
     from migrate.module import Interpreter, Model, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, read
+    from migrate.package import save
     from migrate.source import to_source
     from migrate.spec import load_spec
     from migrate.weights import count as weight_count
@@ -49,6 +50,7 @@ _HOMES = {
     "output_shapes": "declared",
     "proto": "coreml",
     "read": "network",
+    "save": "package",
     "stand_ins": "features",
     "to_mlprogram": "mlprogram",
     "to_pil": "features",
@@ -81,6 +83,7 @@ __all__ = [
     "output_shapes",
     "proto",
     "read",
+    "save",
     "stand_ins",
     "to_mlprogram",
     "to_pil",

@@ -87,7 +87,7 @@ def write(
     with new_folder(out, force) as folder:
         unwritten = _write_source(net, folder, model.stem)
         package = folder / f"{model.stem}.mlpackage"
-        program.save(str(package))
+        migrate.save(program, package)
         changes = _changes(spec, program.get_spec())
         migration = Migration(
             source=identify(model),
