@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of
 
-from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
 X = np.random.RandomState(0).randint(-32, 32, (2, 3, 4, 5)).astype(np.float32) / 8
 RAMP = np.arange(1, 17, dtype=np.float32).reshape(1, 1, 4, 4)
-
-
-@contextlib.contextmanager
-def quiet():
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def evaluated(build, *, target="iOS17", half=False, **inputs):
-    """The outputs of the program that `build` makes of these inputs, each operation kept."""
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with quiet():
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 def pixel(image, y, x, pad):
@@ -112,7 +78,7 @@ def test_boxes_are_resized_with_every_sampling_mode(mode, size):
 
     pairs = zip([1, 0, 1, 0], BOXES, strict=True)
     expected = [cropped(X[i], *box, size, POINTS[mode], -7) for i, box in pairs]
-    np.testing.assert_allclose(evaluated(build, x=X, boxes=BOXES)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(outputs_of(build, x=X, boxes=BOXES)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +109,7 @@ def test_boxes_are_written_in_many_ways(mode, normalized):
 
     pairs = zip(X, BOXES, strict=False)
     expected = [cropped(x, *box, (2, 3), POINTS["ALIGN_CORNERS"], 0) for x, box in pairs]
-    np.testing.assert_allclose(evaluated(build, x=X, boxes=boxes)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(outputs_of(build, x=X, boxes=boxes)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("target", "pad"), [("iOS15", None), ("iOS16", 0)])
@@ -162,7 +128,7 @@ def test_a_roi_names_its_image_or_means_all(target, pad, named):
         for chosen, box in zip(every, BOXES, strict=True)
     ]
     np.testing.assert_allclose(
-        evaluated(build, target=target, x=X, roi=roi)[0], expected, atol=1e-5
+        outputs_of(build, target=target, x=X, roi=roi)[0], expected, atol=1e-5
     )
 
 

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
-import warnings
 
 import numpy as np
 import pytest
 import torch
+from programs import quiet
 
 from migrate import evaluate
 from migrate.coreml import coremltools
 
 ct = coremltools()
-
-
-@contextlib.contextmanager
-def quiet():
-    nowhere = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stderr(nowhere):
-        warnings.simplefilter("ignore")
-        with contextlib.redirect_stdout(nowhere):
-            yield
 
 
 @functools.cache

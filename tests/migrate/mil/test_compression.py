@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, quiet
 
 from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
-
-
-@contextlib.contextmanager
-def quiet():
-    nowhere = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stderr(nowhere):
-        warnings.simplefilter("ignore")
-        with contextlib.redirect_stdout(nowhere):
-            yield
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 def integers(values, kind):

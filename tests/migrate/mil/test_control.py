@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of, quiet
 
 from migrate import evaluate
 from migrate.coreml import coremltools
 from migrate.errors import ModelError
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
 X = np.array([1.5, -2.0, 4.0], np.float32)
-
-
-@contextlib.contextmanager
-def quiet():
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def evaluated(build, *, target="iOS17", half=False, **inputs):
-    """The outputs of the program that `build` makes of these inputs, each operation kept."""
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with quiet():
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -63,7 +30,7 @@ def test_cond_runs_the_branch_that_its_predicate_says(sign, half):
 
     x = sign * X
     expected = (x + 1.5, x * 3 + 0.5) if sign > 0 else (x - 1.5, x + x + 0.5)
-    for result, wanted in zip(evaluated(build, half=half, x=x), expected, strict=True):
+    for result, wanted in zip(outputs_of(build, half=half, x=x), expected, strict=True):
         np.testing.assert_array_equal(result, wanted)
 
 
@@ -81,7 +48,7 @@ def test_a_branch_may_hold_a_branch_and_see_what_is_around_it():
 
         return mb.cond(pred=large, _true_fn=lambda: mb.mul(x=x, y=2.0), _false_fn=inner)
 
-    np.testing.assert_array_equal(evaluated(build, x=X)[0], X * 10)
+    np.testing.assert_array_equal(outputs_of(build, x=X)[0], X * 10)
 
 
 @pytest.mark.parametrize("limit", [0, 1, 5])
@@ -93,7 +60,7 @@ def test_while_loop_runs_as_long_as_its_condition_holds(limit):
             loop_vars=(mb.identity(x=np.array([0], np.int32)), x, n),
         )[:2]
 
-    count, y = evaluated(build, x=X, n=np.array([limit], np.int32))
+    count, y = outputs_of(build, x=X, n=np.array([limit], np.int32))
     np.testing.assert_array_equal(count, [limit])
     np.testing.assert_array_equal(y, X * 2**limit)
 
@@ -107,7 +74,7 @@ def test_the_variables_of_a_loop_are_all_replaced_at_once():
         )
         return a, b
 
-    a, b = evaluated(build, x=X, y=10 * X)
+    a, b = outputs_of(build, x=X, y=10 * X)
     np.testing.assert_array_equal(a, 21 * X)
     np.testing.assert_array_equal(b, 32 * X)
 
@@ -123,7 +90,7 @@ def test_a_loop_of_float16_rounds_in_every_iteration():
     expected = X.astype(np.float16)
     for _ in range(4):
         expected = (expected.astype(np.float32) * np.float32(np.float16(0.3))).astype(np.float16)
-    np.testing.assert_array_equal(evaluated(build, half=True, x=X)[0], expected)
+    np.testing.assert_array_equal(outputs_of(build, half=True, x=X)[0], expected)
 
 
 def test_lists_grow_and_are_zero_where_nothing_was_written():
@@ -137,7 +104,7 @@ def test_lists_grow_and_are_zero_where_nothing_was_written():
         length = mb.expand_dims(x=mb.list_length(ls=ls), axes=[0])
         return first, mb.list_read(ls=ls, index=0), gathered, length
 
-    first, a, gathered, length = evaluated(build, a=X, b=2 * X)
+    first, a, gathered, length = outputs_of(build, a=X, b=2 * X)
     np.testing.assert_array_equal(first, np.zeros(3))
     np.testing.assert_array_equal(a, X)
     np.testing.assert_array_equal(gathered, [2 * X, [-1, -2, -3], np.zeros(3), [-4, -5, -6]])
@@ -158,7 +125,7 @@ def test_a_loop_may_write_a_list():
         places = mb.range_1d(start=0, end=mb.list_length(ls=ls), step=1)
         return mb.list_gather(ls=ls, indices=places)
 
-    np.testing.assert_array_equal(evaluated(build, x=X)[0], [X, 2 * X, 4 * X])
+    np.testing.assert_array_equal(outputs_of(build, x=X)[0], [X, 2 * X, 4 * X])
 
 
 @pytest.mark.parametrize(
@@ -206,7 +173,7 @@ def test_reading_beyond_a_list_names_the_operation():
         return mb.list_read(ls=ls, index=mb.cast(x=mb.reduce_max(x=x, axes=[0]), dtype="int32"))
 
     with pytest.raises(ModelError, match=r"list_read.*index 4 is not in a list of 2"):
-        evaluated(build, x=X)
+        outputs_of(build, x=X)
 
 
 def test_select_broadcasts_its_three_inputs():
@@ -216,12 +183,12 @@ def test_select_broadcasts_its_three_inputs():
 
     column = np.array([[1], [2]])
     expected = np.where(X > 0, X + column, column)
-    np.testing.assert_array_equal(evaluated(build, x=X)[0], expected)
+    np.testing.assert_array_equal(outputs_of(build, x=X)[0], expected)
 
 
 def test_identity_returns_tensors_and_numbers():
     assert compute("identity", x=3).item() == 3
-    np.testing.assert_array_equal(evaluated(lambda x: mb.identity(x=x), x=X)[0], X)
+    np.testing.assert_array_equal(outputs_of(lambda x: mb.identity(x=x), x=X)[0], X)
 
 
 @pytest.mark.parametrize("labels", [["cat", "dog", "cow"], [7, 5, 9]])

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of, quiet
 from torch.nn import functional as F
 
 from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
 X = np.random.RandomState(0).randint(-32, 32, (2, 3, 4, 5)).astype(np.float32) / 8
 MODES = ["STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS", "UNALIGN_CORNERS"]
-
-
-@contextlib.contextmanager
-def quiet():
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def evaluated(build, *, target="iOS17", half=False, **inputs):
-    """The outputs of the program that `build` makes of these inputs, each operation kept."""
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with quiet():
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 def grid(mode, size, count):
@@ -113,7 +80,7 @@ def test_bilinear_resizing_takes_every_sampling_mode(mode, size):
         new = mb.resize(x=x, shape=[0, *size], resized_dims=np.uint32(2), sampling_mode=mode)
         return old, new
 
-    for result in evaluated(build, x=X):
+    for result in outputs_of(build, x=X):
         np.testing.assert_allclose(result, resized(X, size, mode), rtol=1e-5, atol=1e-6)
 
 
@@ -125,7 +92,7 @@ def test_resize_keeps_sizes_of_zero_and_the_axes_before():
             mb.resize(x=x, shape=shape, resized_dims=np.uint32(2)),
         )
 
-    three, one, two = evaluated(build, x=X, shape=np.array([3, 8], np.int32))
+    three, one, two = outputs_of(build, x=X, shape=np.array([3, 8], np.int32))
     np.testing.assert_allclose(three, resized(X, (6, 4, 3), "DEFAULT"), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(one, resized(X, (7,), "DEFAULT"), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(two, resized(X, (3, 8), "DEFAULT"), rtol=1e-5, atol=1e-6)
@@ -145,7 +112,7 @@ def test_the_nearest_pixel_has_the_centre_of_the_new_one(size):
 
     n = (X * 8).astype(np.int32) + 2**24
     expected = F.interpolate(torch.from_numpy(X), size=size, mode="nearest-exact").numpy()
-    old, new, whole = evaluated(build, x=X, n=n)
+    old, new, whole = outputs_of(build, x=X, n=n)
     np.testing.assert_array_equal(old, expected)
     np.testing.assert_array_equal(new, expected)
     np.testing.assert_array_equal(whole, (expected * 8).astype(np.int32) + 2**24)
@@ -163,7 +130,7 @@ def test_nearest_pixels_to_other_points_are_rounded_half_up(mode):
         )
 
     index = np.minimum(np.floor(grid(mode, 5, 7) + 0.5), 4).astype(int)
-    np.testing.assert_array_equal(evaluated(build, x=X)[0], X[..., index])
+    np.testing.assert_array_equal(outputs_of(build, x=X)[0], X[..., index])
 
 
 def test_resize_gives_what_core_ml_has_been_seen_to_give():
@@ -184,7 +151,7 @@ def test_nearest_upsampling_is_torch_s_for_the_size_of_the_result(factors):
 
     size = (int(4 * height), int(5 * width + 1e-6))
     expected = F.interpolate(torch.from_numpy(X), size=size, mode="nearest")
-    np.testing.assert_array_equal(evaluated(build, x=X)[0], expected)
+    np.testing.assert_array_equal(outputs_of(build, x=X)[0], expected)
 
 
 @pytest.mark.parametrize("factors", [(2, 3), (2.5, 1.0), (0.5, 0.8)])
@@ -200,7 +167,7 @@ def test_bilinear_upsampling_is_torch_s_for_the_size_of_the_result(factors, alig
     size = (int(4 * height), int(5 * width))
     x = torch.from_numpy(X)
     expected = F.interpolate(x, size=size, mode="bilinear", align_corners=align)
-    result = evaluated(build, target="iOS15", x=X)[0]
+    result = outputs_of(build, target="iOS15", x=X)[0]
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -223,7 +190,7 @@ def test_pixels_of_upsampling_have_centers_or_not(align, centers, mode):
         )
 
     expected = resized(X, (8, 15), mode)
-    result = evaluated(build, target="iOS16", x=X)[0]
+    result = outputs_of(build, target="iOS16", x=X)[0]
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -249,7 +216,7 @@ def test_crop_cuts_rows_and_columns_off():
         return mb.crop(x=x, crop_height=[0, 1], crop_width=[2, 1])
 
     for half in (False, True):
-        np.testing.assert_array_equal(evaluated(build, half=half, x=X)[0], X[:, :, :3, 2:4])
+        np.testing.assert_array_equal(outputs_of(build, half=half, x=X)[0], X[:, :, :3, 2:4])
 
 
 @pytest.mark.parametrize(

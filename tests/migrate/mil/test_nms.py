@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import outputs_of
 
-from migrate import evaluate
 from migrate.coreml import coremltools
 from migrate.mil.registry import ops
 
 ct = coremltools()
 mb = ct.converters.mil.Builder
-
-
-def evaluated(build, target, half=False, **inputs):
-    specs = [mb.TensorSpec(array.shape) for array in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
 
 
 def overlap(a, b):
@@ -92,7 +71,7 @@ def test_boxes_that_overlap_a_better_one_are_dropped(per_class, iou, least, limi
             per_class_suppression=per_class,
         )
 
-    results = evaluated(build, "iOS15", boxes=boxes, scores=scores)
+    results = outputs_of(build, "iOS15", boxes=boxes, scores=scores)
     wanted = expected(boxes, scores, iou, least, limit, per_class)
     for result, value in zip(results, wanted, strict=True):
         np.testing.assert_allclose(result, value, rtol=1e-6)
@@ -112,7 +91,7 @@ def test_that_of_ios_17_has_the_boxes_last_and_no_least_score(per_class):
         )
 
     turned = {"boxes": boxes.transpose(0, 2, 1), "scores": scores.transpose(0, 2, 1)}
-    results = evaluated(build, "iOS17", **turned)
+    results = outputs_of(build, "iOS17", **turned)
     coordinates, values, chosen, _ = expected(boxes, scores, 0.25, -np.inf, 9, per_class)
     np.testing.assert_allclose(results[0], coordinates.transpose(0, 2, 1))
     np.testing.assert_allclose(results[1], values.transpose(0, 2, 1))
@@ -128,7 +107,7 @@ def test_float16_scores_decide_after_rounding():
             boxes=boxes, scores=scores, iou_threshold=0.25, score_threshold=0.5, max_boxes=6
         )
 
-    results = evaluated(build, "iOS16", half=True, boxes=boxes, scores=scores)
+    results = outputs_of(build, "iOS16", half=True, boxes=boxes, scores=scores)
     wanted = expected(boxes, scores, 0.25, 0.5, 6, False)
     for result, value in zip(results, wanted, strict=True):
         np.testing.assert_array_equal(result, value)

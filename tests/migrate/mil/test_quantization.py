@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import outputs_of
 
-from migrate import evaluate
 from migrate.coreml import coremltools
 from migrate.mil.registry import ops
 
 ct = coremltools()
 mb = ct.converters.mil.Builder
 X = (np.arange(24, dtype=np.float32).reshape(2, 3, 4) - 11.5) * 1.25  # many halves of the scales
-
-
-def evaluated(build, x, half=False):
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        version = ct.target.iOS17
-        program = mb.program(input_specs=[mb.TensorSpec(x.shape)], opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, {"x": x}).values())
 
 
 SCALES = np.array([0.5, 0.25, 2], np.float32)
@@ -65,7 +45,7 @@ def test_quantizing_rounds_halves_to_even_and_clips(dtype, scale, zero_point, ax
     )
     limits = np.iinfo(dtype)
     expected = np.clip(np.round(X / wide) + shift.astype(int), limits.min, limits.max)
-    steps, back = evaluated(build, X, half)
+    steps, back = outputs_of(build, x=X, half=half)
     np.testing.assert_array_equal(steps, expected)
     np.testing.assert_array_equal(back, (expected - shift.astype(int)) * wide)
 

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of
 
-from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
 SHAPE = np.array([200, 100], np.int32)
-
-
-def evaluated(build, half=False, **inputs):
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = mb.program(input_specs=specs, opset_version=ct.target.iOS17)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=ct.target.iOS17,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -49,7 +23,7 @@ def test_the_distributions_have_their_moments(half):
             mb.random_bernoulli(shape=[200, 100], prob=0.25, seed=3),
         )
 
-    normal, uniform, coins = evaluated(build, half=half, shape=SHAPE)
+    normal, uniform, coins = outputs_of(build, half=half, shape=SHAPE)
     for result in (normal, uniform, coins):
         assert result.shape == (200, 100)
     np.testing.assert_allclose([normal.mean(), normal.std()], [2, 0.5], atol=0.02)
@@ -77,7 +51,7 @@ def test_categories_are_drawn_by_their_probabilities(mode):
         logits = mb.log(x=x, epsilon=1e-30) if mode == "logits" else x
         return mb.random_categorical(x=logits, mode=mode, size=4000, seed=4)
 
-    (drawn,) = evaluated(build, x=weights)
+    (drawn,) = outputs_of(build, x=weights)
     assert drawn.shape == (1, 2, 4000)
     shares = [(drawn[0, 0] == n).mean() for n in range(3)]
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.03)

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
-import warnings
 
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of, quiet
 from torch.nn import functional as F
 
-from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
 X = np.random.RandomState(0).randint(-32, 32, (2, 3, 4, 5)).astype(np.float32) / 8
-
-
-@contextlib.contextmanager
-def quiet():
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def evaluated(build, *, target="iOS17", half=False, **inputs):
-    """The outputs of the program that `build` makes of these inputs, each operation kept."""
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with quiet():
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 FIXED = {"padding_value": 0.0, "align_corners": True, "padding_mode": "constant"}
@@ -72,7 +39,7 @@ def test_affine_is_torch_s(size, images):
     with quiet():  # torch warns of a single row
         places = F.affine_grid(theta, [2, 3, *size], align_corners=True)
     expected = F.grid_sample(torch.from_numpy(X), places, align_corners=True)
-    np.testing.assert_allclose(evaluated(build, x=X, matrix=matrix)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(outputs_of(build, x=X, matrix=matrix)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("change", ["sampling_mode", "padding_mode", "coordinates_mode"])
@@ -147,7 +114,7 @@ def test_resample_gives_what_core_ml_has_been_seen_to_give(half):
 
     x = np.array([11, 22, 33, 44], np.float32).reshape(1, 1, 2, 2)
     places = np.array([-1, -2, -3.7, -1, 0, 0, 3.5, 1.2], np.float32).reshape(1, 2, 2, 2)
-    results = evaluated(build, half=half, x=x, places=places)
+    results = outputs_of(build, half=half, x=x, places=places)
     for result, (*_, expected) in zip(results, SEEN, strict=True):
         np.testing.assert_allclose(result.ravel(), expected, rtol=2e-3 if half else 1e-5)
 
@@ -167,7 +134,9 @@ def test_places_may_be_integers_and_an_image_one_pixel():
         )
 
     places = np.array(list(itertools.product([-1, 2], repeat=2)), np.int32).reshape(1, 2, 2, 2)
-    np.testing.assert_array_equal(evaluated(build, x=x, places=places)[0], np.full((1, 1, 2, 2), 3))
+    np.testing.assert_array_equal(
+        outputs_of(build, x=x, places=places)[0], np.full((1, 1, 2, 2), 3)
+    )
 
 
 @pytest.mark.parametrize("option", ["sampling_mode", "padding_mode", "coordinates_mode"])

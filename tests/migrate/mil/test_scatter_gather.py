@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of
 
-from migrate import evaluate
 from migrate.coreml import coremltools
 from migrate.errors import ModelError
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
@@ -29,33 +24,10 @@ COMBINE = {
 }
 
 
-def evaluated(build, *, target="iOS17", half=False, **inputs):
-    """The outputs of the program that `build` makes of these inputs, each operation kept."""
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
 def check(results, expected):
     for result, wanted in zip(results, expected, strict=True):
         np.testing.assert_allclose(result, wanted, rtol=1e-6)
         assert result.shape == np.shape(wanted)
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 def ints(*values):
@@ -75,7 +47,7 @@ def test_gather_puts_the_indices_dimensions_in_place_of_the_axis(target):
         )
 
     expected = (X[index], X[:, index], X[..., [1, 0, 1]], X[..., 1])
-    check(evaluated(build, target=target, x=X, i=index), expected)
+    check(outputs_of(build, target=target, x=X, i=index), expected)
 
 
 def test_negative_indices_count_from_the_end_unless_they_are_validated():
@@ -89,7 +61,7 @@ def test_negative_indices_count_from_the_end_unless_they_are_validated():
     x_row = np.full((2, 1, 4), 9, np.float32)
     written = X.copy()
     written[:, 1:2] = x_row
-    check(evaluated(build, target="iOS16", x=X), (X[:, [-1, 0]], X[[-1, 0], [-3, -1]], written))
+    check(outputs_of(build, target="iOS16", x=X), (X[:, [-1, 0]], X[[-1, 0], [-3, -1]], written))
     with pytest.raises(IndexError, match=r"not all in \[0, 2\)"):
         compute("gather", x=torch.ones(2), indices=torch.tensor([-1]), validate_indices=True)
 
@@ -110,7 +82,7 @@ def test_gather_has_its_own_indices_in_each_batch(batch, axis):
             for b in range(2)
         ]
     )
-    check(evaluated(build, target="iOS16", x=X, i=index), [expected])
+    check(outputs_of(build, target="iOS16", x=X, i=index), [expected])
 
 
 def test_gather_nd_reads_slices_at_multi_indices():
@@ -131,7 +103,7 @@ def test_gather_nd_reads_slices_at_multi_indices():
         [X[b, single[b, 0]] for b in range(2)],
         [[X[b, i, j] for i, j in pairs[b]] for b in range(2)],
     )
-    check(evaluated(build, x=X, pairs=pairs, single=single), expected)
+    check(outputs_of(build, x=X, pairs=pairs, single=single), expected)
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
@@ -142,7 +114,7 @@ def test_gather_along_axis_has_an_index_for_each_place(axis):
     def build(x, i):
         return mb.gather_along_axis(x=x, indices=i, axis=axis, validate_indices=True)
 
-    check(evaluated(build, x=X, i=index), [np.take_along_axis(X, index, axis)])
+    check(outputs_of(build, x=X, i=index), [np.take_along_axis(X, index, axis)])
 
 
 @pytest.mark.parametrize("name", ["gather", "gather_along_axis"])
@@ -153,7 +125,7 @@ def test_short_integers_are_read_and_are_indices(name):
         return mb.cast(x=found, dtype="int32")
 
     x = ints(1, 65535, 7)
-    check(evaluated(build, x=x, i=ints(2, 1)), [[7, 65535]])
+    check(outputs_of(build, x=x, i=ints(2, 1)), [[7, 65535]])
 
 
 @pytest.mark.parametrize("mode", COMBINE)
@@ -172,7 +144,7 @@ def test_scatter_combines_slices_in_their_order(mode, whole):
             expected[b, place, c] = COMBINE[mode](expected[b, place, c], updates[b, k, c])
             if whole:
                 expected[b, place, c] = np.trunc(expected[b, place, c])
-    check(evaluated(build, data=data, i=index, updates=updates), [expected])
+    check(outputs_of(build, data=data, i=index, updates=updates), [expected])
 
 
 @pytest.mark.parametrize("mode", COMBINE)
@@ -191,7 +163,7 @@ def test_scatter_along_axis_has_an_index_for_each_place(mode, axis):
         target = list(place)
         target[axis] = index[place]
         expected[tuple(target)] = COMBINE[mode](expected[tuple(target)], updates[place])
-    check(evaluated(build, data=X, i=index, updates=updates.copy()), [expected])
+    check(outputs_of(build, data=X, i=index, updates=updates.copy()), [expected])
 
 
 @pytest.mark.parametrize("mode", COMBINE)
@@ -209,7 +181,7 @@ def test_scatter_nd_writes_slices_at_multi_indices(mode, depth):
         place = tuple(index[k])
         part = np.broadcast_arrays(expected[place], updates[k])
         expected[place] = np.vectorize(COMBINE[mode], otypes=[float])(*part)
-    check(evaluated(build, target="iOS15", data=X, i=index, updates=updates), [expected])
+    check(outputs_of(build, target="iOS15", data=X, i=index, updates=updates), [expected])
 
 
 @pytest.mark.parametrize("name", ["scatter", "scatter_along_axis", "scatter_nd"])
@@ -227,7 +199,7 @@ def test_an_index_out_of_range_is_refused(validate):
         return mb.gather(x=x, indices=i, axis=2, validate_indices=validate)
 
     with pytest.raises(ModelError, match=r"gather.*indices are not all in \[-?\d, 4\)"):
-        evaluated(build, x=X, i=ints(0, 4))
+        outputs_of(build, x=X, i=ints(0, 4))
     with pytest.raises(IndexError):
         compute(
             "scatter_nd",
@@ -248,5 +220,5 @@ def test_float16_sums_are_rounded_once():
         return mb.scatter(data=data, indices=i, updates=updates, mode="add")
 
     data, updates = np.float32([2048, 1]), np.float32([1, 1, 1])
-    result = evaluated(build, half=True, data=data, i=ints(0, 0, 0), updates=updates)
+    result = outputs_of(build, half=True, data=data, i=ints(0, 0, 0), updates=updates)
     check(result, [[np.float16(2051), 1]])

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of
 
-from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
@@ -21,33 +16,10 @@ X[1] *= -2
 N = np.array([[3, 0, 2**24 + 1], [2**24, -7, 3]], np.int32)  # not all of them are float32
 
 
-def evaluated(build, *, target="iOS17", half=False, **inputs):
-    """The outputs of the program that `build` makes of these inputs, each operation kept."""
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
 def check(results, expected):
     for result, wanted in zip(results, expected, strict=True):
         np.testing.assert_array_equal(result, wanted, strict=False)
         assert result.shape == np.shape(wanted)
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 @pytest.mark.parametrize("target", ["iOS15", "iOS17"])
@@ -61,7 +33,7 @@ def test_bands_are_what_triangles_leave(target):
         )
 
     expected = (X, np.triu(X), np.tril(X, 1), np.triu(np.tril(N), -1))
-    check(evaluated(build, target=target, x=X, n=N), expected)
+    check(outputs_of(build, target=target, x=X, n=N), expected)
 
 
 def test_cumsum_sums_either_way_with_and_without_each_element():
@@ -76,7 +48,7 @@ def test_cumsum_sums_either_way_with_and_without_each_element():
     inclusive = X.cumsum(2)
     reverse = X[:, ::-1].cumsum(1)[:, ::-1]
     last = N[:, ::-1].cumsum(1)[:, ::-1] - N
-    check(evaluated(build, x=X, n=N), (X.cumsum(0), inclusive - X, reverse, last))
+    check(outputs_of(build, x=X, n=N), (X.cumsum(0), inclusive - X, reverse, last))
 
 
 def test_fill_takes_a_computed_shape_and_its_value_s_type():
@@ -98,13 +70,13 @@ def test_fill_takes_a_computed_shape_and_its_value_s_type():
         np.full(X.shape, 4),
         np.zeros(X.shape),
     )
-    results = evaluated(build, x=X)
+    results = outputs_of(build, x=X)
     check(results, expected)
     assert results[1].dtype == np.int32
 
 
 def test_non_zero_lists_indices_in_the_order_of_memory():
-    result = evaluated(lambda x: mb.non_zero(x=x), x=X)[0]
+    result = outputs_of(lambda x: mb.non_zero(x=x), x=X)[0]
     np.testing.assert_array_equal(result, np.argwhere(X))
 
 
@@ -125,7 +97,7 @@ def test_one_hot_puts_the_new_axis_anywhere(axis):
         )
 
     hot = np.stack([index == n for n in range(4)], axis)
-    results = evaluated(build, i=index, size=np.array([4], np.int32))
+    results = outputs_of(build, i=index, size=np.array([4], np.int32))
     check(results, (hot.astype(int), np.where(hot, 0.5, -2.0)))
 
 
@@ -150,12 +122,12 @@ def test_pad_surrounds_the_last_axes(half):
         np.pad(X, [(0, 0), (2, 1), (3, 2)], "reflect"),
         np.pad(X, [(1, 0), (2, 3), (4, 1)], "edge"),
     )
-    check(evaluated(build, half=half, x=X), expected)
+    check(outputs_of(build, half=half, x=X), expected)
 
 
 def test_pad_takes_computed_amounts():
     amounts = np.array([0, 0, 1, 0, 0, 2], np.int32)
-    result = evaluated(lambda x, amounts: mb.pad(x=x, pad=amounts), x=X, amounts=amounts)[0]
+    result = outputs_of(lambda x, amounts: mb.pad(x=x, pad=amounts), x=X, amounts=amounts)[0]
     np.testing.assert_array_equal(result, np.pad(X, [(0, 0), (1, 0), (0, 2)]))
 
 
@@ -181,14 +153,14 @@ def test_range_1d_takes_computed_bounds():
         )
 
     inputs = {"n": np.array([8], np.int32), "x": np.array([1.75], np.float32)}
-    check(evaluated(build, **inputs), ([1, 3, 5, 7], [0, 0.5, 1, 1.5]))
+    check(outputs_of(build, **inputs), ([1, 3, 5, 7], [0, 0.5, 1, 1.5]))
 
 
 def test_tile_repeats_each_axis():
     def build(x, reps):
         return mb.tile(x=x, reps=[1, 2, 3]), mb.tile(x=x, reps=reps)
 
-    results = evaluated(build, x=X, reps=np.array([2, 1, 2], np.int32))
+    results = outputs_of(build, x=X, reps=np.array([2, 1, 2], np.int32))
     check(results, (np.tile(X, (1, 2, 3)), np.tile(X, (2, 1, 2))))
 
 
@@ -216,7 +188,7 @@ def test_argsort_and_topk_take_the_first_of_equal_elements(axis):
     most, least = np.split(down, [2], axis)[0], np.split(up, [3], axis)[0]
     values = (np.take_along_axis(X, index, axis) for index in (most, least))
     expected = (down, up, next(values), most, next(values), least)
-    check(evaluated(build, target="iOS15", x=X), expected)
+    check(outputs_of(build, target="iOS15", x=X), expected)
 
 
 def test_topk_of_ios_17_has_more_options():
@@ -228,7 +200,7 @@ def test_topk_of_ios_17_has_more_options():
         )
 
     order = np.argsort(-X, 2, "stable")
-    most, unsorted, indices = evaluated(build, x=X, n=N)
+    most, unsorted, indices = outputs_of(build, x=X, n=N)
     np.testing.assert_array_equal(most, X.max(2, keepdims=True))
     np.testing.assert_array_equal(np.sort(unsorted, 0), np.sort(N, 0))
     np.testing.assert_array_equal(indices, order[..., :2])
@@ -241,7 +213,7 @@ def test_topk_of_minus_one_is_all():  # coremltools cannot write such a program
 
 @pytest.mark.parametrize(("axis", "shape"), [(1, (2, 12)), (-1, (6, 4)), (2, (6, 4)), (0, (1, 24))])
 def test_flatten2d_joins_what_is_before_and_from_an_axis(axis, shape):
-    check(evaluated(lambda x: mb.flatten2d(x=x, axis=axis), x=X), [X.reshape(shape)])
+    check(outputs_of(lambda x: mb.flatten2d(x=x, axis=axis), x=X), [X.reshape(shape)])
 
 
 def test_concat_joins_in_a_row_or_slice_by_slice():
@@ -264,7 +236,7 @@ def test_concat_joins_in_a_row_or_slice_by_slice():
         np.stack([X, 2 * X], -1),
         np.stack([X, 2 * X], 1),
     )
-    check(evaluated(build, x=X, n=N), expected)
+    check(outputs_of(build, x=X, n=N), expected)
 
 
 def test_split_cuts_into_equal_or_given_sizes():
@@ -277,7 +249,7 @@ def test_split_cuts_into_equal_or_given_sizes():
         return tuple(mb.identity(x=part) for part in parts)
 
     expected = [*np.split(X, 2, 2), *np.split(X, [1], 1), *np.split(X, [3], 2)]
-    check(evaluated(build, x=X), expected)
+    check(outputs_of(build, x=X), expected)
 
 
 @pytest.mark.parametrize(

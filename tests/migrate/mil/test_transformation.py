@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from programs import compute, outputs_of
 
-from migrate import evaluate
 from migrate.coreml import coremltools
-from migrate.mil.registry import ops
 
 ct = coremltools()
 mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
 X = np.arange(24, dtype=np.float32).reshape(2, 3, 4) / 2
 
 
-def evaluated(build, *, target="iOS17", half=False, **inputs):
-    """The outputs of the program that `build` makes of these inputs, each operation kept."""
-    kinds = {"f": types.fp32, "i": types.int32}
-    specs = [mb.TensorSpec(a.shape, kinds[a.dtype.kind]) for a in inputs.values()]
-    version = getattr(ct.target, target)
-    options = {} if half else {"pass_pipeline": ct.PassPipeline.EMPTY}
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = mb.program(input_specs=specs, opset_version=version)(build)
-        model = ct.convert(
-            program,
-            convert_to="mlprogram",
-            minimum_deployment_target=version,
-            skip_model_load=True,
-            **options,
-        )
-        return list(evaluate(model, inputs).values())
-
-
 def check(results, expected):
     for result, wanted in zip(results, expected, strict=True):
         np.testing.assert_array_equal(result, wanted)
         assert result.shape == np.shape(wanted)
-
-
-def compute(name, **arguments):
-    return ops()[name].compute(**arguments)
 
 
 def ints(*values):
@@ -64,7 +36,7 @@ def test_dimensions_of_size_one_come_and_go(half):
         )
 
     y = X[:, None, ..., None]
-    check(evaluated(build, half=half, x=X), (y, X, y[..., 0], X))
+    check(outputs_of(build, half=half, x=X), (y, X, y[..., 0], X))
 
 
 def test_a_number_can_be_given_dimensions():
@@ -90,11 +62,11 @@ def test_reshape_takes_sizes_of_its_input_for_zeros(target, shape, expected):
     def build(x):
         return mb.reshape(x=x, shape=shape)
 
-    check(evaluated(build, target=target, x=X), [X.reshape(expected)])
+    check(outputs_of(build, target=target, x=X), [X.reshape(expected)])
 
 
 def test_reshape_takes_a_computed_shape():
-    result = evaluated(lambda x, s: mb.reshape(x=x, shape=s), x=X, s=ints(3, -1))
+    result = outputs_of(lambda x, s: mb.reshape(x=x, shape=s), x=X, s=ints(3, -1))
     check(result, [X.reshape(3, 8)])
 
 
@@ -105,7 +77,7 @@ def test_reshape_like_joins_parts_of_shapes():
         )
 
     a, b = np.zeros((2, 2, 5), np.float32), ints([1] * 6)
-    check(evaluated(build, target="iOS16", x=X, a=a, b=b), [X.reshape(2, 2, 6)])
+    check(outputs_of(build, target="iOS16", x=X, a=a, b=b), [X.reshape(2, 2, 6)])
 
 
 def test_transpose_and_reverse_take_negative_axes():
@@ -117,7 +89,7 @@ def test_transpose_and_reverse_take_negative_axes():
         )
 
     expected = (X.transpose(2, 0, 1), X[::-1, ::-1, ::-1], X[::-1, :, ::-1])
-    check(evaluated(build, x=X), expected)
+    check(outputs_of(build, x=X), expected)
 
 
 @pytest.mark.parametrize(("sequence", "batch"), [(1, 0), (-1, 1), (0, 2)])
@@ -131,7 +103,7 @@ def test_reverse_sequence_reverses_what_each_length_says(sequence, batch):
         return mb.reverse_sequence(x=x, lengths=lengths, seq_axis=sequence, batch_axis=batch)
 
     expected = np.moveaxis(moved, (0, 1), (batch, sequence))
-    check(evaluated(build, x=X, lengths=lengths), [expected])
+    check(outputs_of(build, x=X, lengths=lengths), [expected])
 
 
 def test_reverse_sequence_refuses_what_has_no_meaning():
@@ -178,7 +150,7 @@ def test_slices_are_python_s(arguments, index):
         arrays = {name: torch.tensor(value) for name, value in arguments.items()}
         assert compute("slice_by_index", x=torch.from_numpy(X), **arrays).item() == X[index]
         return
-    check(evaluated(build, x=X, n=X.astype(np.int32)), (X[index], X.astype(np.int32)[index]))
+    check(outputs_of(build, x=X, n=X.astype(np.int32)), (X[index], X.astype(np.int32)[index]))
 
 
 def test_the_bounds_of_a_slice_may_be_computed():
@@ -187,7 +159,7 @@ def test_the_bounds_of_a_slice_may_be_computed():
             x=x, begin=begin, size=end
         )
 
-    results = evaluated(build, x=X, begin=ints(0, 1, -3), end=ints(1, 2, 2))
+    results = outputs_of(build, x=X, begin=ints(0, 1, -3), end=ints(1, 2, 2))
     check(results, (X[0:1, 1:2, -3:2], X[0:1, 1:3, 1:3]))
 
 
@@ -201,7 +173,7 @@ def test_slice_update_writes_where_slices_read(arguments, index):
     def build(x, update):
         return mb.slice_update(x=x, update=update, **arguments)
 
-    check(evaluated(build, target="iOS18", x=X, update=update), [expected])
+    check(outputs_of(build, target="iOS18", x=X, update=update), [expected])
 
 
 def test_slice_update_leaves_its_input_as_it_is():
@@ -214,7 +186,7 @@ def test_slice_by_size_takes_what_remains_for_minus_one():
     def build(x):
         return mb.slice_by_size(x=x, begin=[0, -2, 1], size=[1, -1, 2])
 
-    check(evaluated(build, target="iOS15", x=X), [X[:1, 1:, 1:3]])
+    check(outputs_of(build, target="iOS15", x=X), [X[:1, 1:, 1:3]])
     with pytest.raises(ValueError, match="size -2 is negative"):
         compute("slice_by_size", x=torch.ones(2), begin=[0], size=[-2])
 
@@ -226,7 +198,7 @@ def test_sliding_windows_stand_in_place_of_their_axis(axis, size, stride):
 
     starts = range(0, X.shape[axis] - size + 1, stride)
     windows = [np.take(X, range(start, start + size), axis) for start in starts]
-    check(evaluated(build, x=X), [np.stack(windows, axis % 3)])
+    check(outputs_of(build, x=X), [np.stack(windows, axis % 3)])
 
 
 def test_short_integers_are_moved_too():
@@ -240,7 +212,7 @@ def test_short_integers_are_moved_too():
         return tuple(mb.cast(x=one, dtype="int32") for one in moved)
 
     x = ints(1, 65535, 7, 9)
-    check(evaluated(build, x=x), (x[::-1], x[3:0:-1], x[None]))
+    check(outputs_of(build, x=x), (x[::-1], x[3:0:-1], x[None]))
 
 
 def image(*shape):
@@ -258,7 +230,7 @@ def test_depth_and_space_are_exchanged_by_place_first():
     for n, c, h, w in np.ndindex(*expected.shape):
         place = h % 2 * 2 + w % 2
         expected[n, c, h, w] = x[n, place * 2 + c, h // 2, w // 2]
-    check(evaluated(build, x=x), (expected, x))
+    check(outputs_of(build, x=x), (expected, x))
 
 
 def test_pixels_are_shuffled_as_torch_does():
@@ -269,7 +241,7 @@ def test_pixels_are_shuffled_as_torch_does():
         y = mb.pixel_shuffle(x=x, upscale_factor=3)
         return y, mb.pixel_unshuffle(x=y, downscale_factor=np.uint32(3))
 
-    check(evaluated(build, target="iOS16", x=x), (expected.numpy(), x))
+    check(outputs_of(build, target="iOS16", x=x), (expected.numpy(), x))
 
 
 def test_space_and_batch_are_exchanged():
@@ -281,4 +253,4 @@ def test_space_and_batch_are_exchanged():
 
     padded = np.pad(x, [(0, 0), (0, 0), (1, 0), (0, 1)])
     parts = [padded[:, :, i::2, j::3] for i in range(2) for j in range(3)]
-    check(evaluated(build, x=x), (np.concatenate(parts), x))
+    check(outputs_of(build, x=x), (np.concatenate(parts), x))
