@@ -87,9 +87,9 @@ def spatial(values: Any, rank: int) -> list[int]:
 def border(pad_type: str, pad: Any, totals: Sequence[int]) -> Border:
     """Return the padding of each axis; `totals` is what it adds up to if it is same.
 
-    Of an odd total `same` has the larger half at the end, as TensorFlow and Core ML's neural
-    networks have it. MIL's documentation says so of `same_lower` being the opposite, although its
-    formula for kernels of even size has the larger half at the start.
+    Of an odd total `same` has the larger half at the end, as TensorFlow and SamePadding of
+    NeuralNetwork.proto have it, and `same_lower` the opposite. MIL's formula for kernels of even
+    size says the reverse.
     """
     if pad_type == "valid":
         return [(0, 0)] * len(totals)

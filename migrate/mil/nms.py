@@ -51,7 +51,7 @@ def _kept(
     order = best.argsort(descending=True, stable=True)
     left = order[best[order] >= least]
     if not len(left):
-        return order[: min(1, limit)]  # Core ML returns the best box if no score is enough
+        return order[: min(1, limit)]  # one stays, as in coremltools' own computation
     kept: list[Tensor] = []
     while len(left) and len(kept) < limit:
         chosen, left = left[:1], left[1:]
