@@ -1,0 +1,247 @@
+"""The error that rounding alone explains, per output channel: what a healthy device may be off.
+
+    reference   the module in float64, weights and inputs included
+    "fp16"      weights, inputs and every blob rounded to float16, float32 arithmetic between
+    "fp32"      the module in float32, for the CPU of a NeuralNetwork
+    rmse        of the one against the other, never below one ulp of the channel's peak
+
+The channels are those of the report: axis -3, one more for each index before it; below rank 3 the
+whole output is one. A channel of fewer than FEW values draws too few errors to know their size, and
+has at least the error of the whole output; an output as small as that has no better estimate.
+
+It is rounding at the ends of layers. A device that also accumulates in float16 is a few times off,
+which `K` leaves room for; subnormals are kept, which a device may flush.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.func import functional_call
+
+from migrate import features
+from migrate.errors import AnereportError, ModelError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from migrate.module import Model, Watch
+    from migrate.network import Feature, Network
+
+    Array = NDArray[np.float64]
+
+K = 8.0  # from simulated accumulators: at most 6.75 for the worst of them
+FEW = 8  # two healthy draws of so many errors differ K times once in some 500,000 channels
+LARGEST = 65504.0  # of float16
+
+
+@dataclass(frozen=True)
+class Format:
+    """A floating point format: the digits of its significand, and its least normal exponent."""
+
+    digits: int
+    least: int
+
+    def ulp(self, peaks: Array) -> Array:
+        """Return the distance to the next number of the format, in a format without an end."""
+        exponents = np.frexp(peaks)[1] - 1
+        exponents = np.where(peaks > 0, np.maximum(exponents, self.least), self.least)
+        return np.ldexp(1.0, exponents - self.digits + 1)
+
+
+FORMATS = {"fp16": Format(11, -14), "fp32": Format(24, -126)}
+
+
+@dataclass(frozen=True, eq=False)
+class Envelope:
+    """What rounding explains of one output; of a classifier, of its scores in the labels' order.
+
+    Where float16 overflows, rounding explains nothing: such values are left out of `rmse`, which is
+    one ulp if none is left, and `overflowed` and `beyond_range` say so.
+    """
+
+    reference: Array
+    rmse: Array  # one per channel
+    overflowed: NDArray[np.bool_]  # whether a channel is finite only in the reference
+    beyond_range: tuple[str, ...]  # blobs and weights of the model that rounding made infinite
+
+    @property
+    def axis(self) -> int | None:
+        """The axis of the channels, if there is one."""
+        return -3 if self.reference.ndim >= 3 else None
+
+    def ratio(self, values: Any) -> Array:
+        """Return each channel's error over what rounding explains.
+
+        It is infinite where a value or its reference is not finite and they differ.
+        Raises AnereportError unless the shape is the reference's, apart from ones.
+        """
+        found = channels(_like(values, self.reference))
+        reference = channels(self.reference)
+        return np.where(_broken(found, reference), np.inf, _errors(found, reference) / self.rmse)
+
+    def within(self, values: Any, k: float = K) -> bool:
+        """Tell whether no channel is further off than k times what rounding explains."""
+        if not 0 < k < math.inf:
+            raise AnereportError(f"k is a positive number, not {k}")
+        return bool(np.all(self.ratio(values) <= k))
+
+
+class Rounding:
+    """A watch that rounds every blob to float16, and notes those that become infinite."""
+
+    def __init__(self) -> None:
+        self.beyond_range: dict[str, None] = {}
+
+    def __call__(self, name: str, value: Tensor) -> Tensor:
+        """Return the blob as float16 has it."""
+        result = rounded(value)
+        if (result.isinf() & value.isfinite()).any():
+            self.beyond_range[name] = None
+        return result
+
+
+def rounded(value: Tensor) -> Tensor:
+    """Return the values as float16 has them, infinite from 65520 on, in the tensor's own type.
+
+    A tensor of nothing but whole numbers up to 65504 stays as it is: they may be indices or sizes,
+    which no device rounds, and another word or size is no rounding error. Of data that happen to be
+    whole, that leaves the rounding beyond 2048 to the ulp below which no envelope is.
+    """
+    if not value.is_floating_point():
+        return value
+    whole = (value == value.round()) & (value.abs() <= LARGEST)
+    return value if whole.all() else value.half().to(value.dtype)
+
+
+def envelopes(net: Model, inputs: dict[str, Any], precision: str = "fp16") -> dict[str, Envelope]:
+    """Return what "fp16" or "fp32" rounding explains of each output that has numbers, by its name.
+
+    `inputs` are as for `predict`; of an image the numbers are its pixels, (1, C, H, W) in the
+    feature's order. Outputs of integers are not rounded and have the ulp alone. The module stays
+    as it is; at most one copy of its weights is made at a time, in float64.
+    Raises UnsupportedError for a model that draws random numbers, whose reference is no device's.
+    """
+    if precision not in FORMATS:
+        raise UnsupportedError(f"precision '{precision}' is not one of {', '.join(FORMATS)}")
+    _refuse_random(net.network)
+    references = _run(net, inputs, torch.float64, _unchanged)
+    rounding = Rounding()
+    try:
+        found = _run(net, inputs, torch.float32, rounding if precision == "fp16" else _unchanged)
+    except ModelError as error:
+        raise ModelError(f"in {precision} the model does not run: {error}") from error
+    beyond = tuple(rounding.beyond_range)
+    return {
+        feature.name: _envelope(feature, reference, values, FORMATS[precision], beyond)
+        for (feature, reference), (_, values) in zip(references, found, strict=True)
+    }
+
+
+def channels(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an output as a matrix with a row for each channel."""
+    return values.reshape(math.prod(values.shape[:-2]), math.prod(values.shape[-2:]))
+
+
+def _envelope(
+    feature: Feature, reference: Array, values: Array, form: Format, beyond: tuple[str, ...]
+) -> Envelope:
+    if values.shape != reference.shape:
+        raise UnsupportedError(
+            f"output {feature.name!r} has shape {_product(reference.shape)}, and with rounding "
+            f"{_product(values.shape)}: the model computes its size from numbers that are rounded"
+        )
+    exact, near = channels(reference), channels(values)
+    errors = np.zeros(len(exact)) if _integers(feature) else _errors(near, exact)
+    if exact.shape[1] < FEW and len(exact):
+        errors = np.maximum(errors, math.sqrt(np.mean(errors**2)))
+    peaks = np.max(np.abs(exact), axis=1, initial=0.0, where=np.isfinite(exact))
+    overflowed = (np.isfinite(exact) & ~np.isfinite(near)).any(axis=1)
+    return Envelope(reference, np.maximum(errors, form.ulp(peaks)), overflowed, beyond)
+
+
+def _run(
+    net: Model, inputs: dict[str, Any], dtype: torch.dtype, watch: Watch
+) -> list[tuple[Feature, Array]]:
+    """Return the outputs of the module in a type, its weights and blobs as the watch gives them."""
+    features.refuse_unknown(net.network.inputs, inputs)
+    given = tuple(features.to_tensor(feature, inputs, dtype) for feature in net.network.inputs)
+    with torch.no_grad(), net.watching(watch):
+        stored = {
+            name: watch(name, tensor.to(dtype if tensor.is_floating_point() else None, copy=True))
+            for name, tensor in (*net.named_parameters(), *net.named_buffers())
+        }
+        outputs = functional_call(net, stored, given)
+    return _arrays(net.network, outputs if isinstance(outputs, tuple) else (outputs,))
+
+
+def _arrays(network: Network, values: Sequence[Tensor]) -> list[tuple[Feature, Array]]:
+    """Return the outputs that have numbers; a classifier's label alone has none."""
+    label = network.predicted_feature if network.labels else None
+    return [
+        (feature, _array(feature, value))
+        for feature, value in zip(features.tensor_outputs(network), values, strict=True)
+        if feature.name != label
+    ]
+
+
+def _array(feature: Feature, value: Tensor) -> Array:
+    array: Array = features.passed_on(feature, value).double().numpy()
+    return array.ravel() if feature.kind == "dictionary" else array
+
+
+def _unchanged(_: str, value: Tensor) -> Tensor:
+    return value
+
+
+def _refuse_random(network: Network) -> None:
+    for layer in network.all_layers():
+        if layer.kind.startswith("random") or layer.kind == "categoricalDistribution":
+            raise UnsupportedError(
+                f"layer {layer.name!r} ({layer.kind}) draws random numbers, which are others on "
+                "each system: there is no reference to tell rounding by"
+            )
+
+
+def _integers(feature: Feature) -> bool:
+    return feature.dtype == "int32" or feature.kind == "int64"
+
+
+def _like(values: Any, reference: Array) -> Array:
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise AnereportError("the values of an output are an array of numbers") from error
+    if [n for n in array.shape if n != 1] != [n for n in reference.shape if n != 1]:
+        raise AnereportError(
+            f"the values have shape {_product(array.shape)}, "
+            f"their reference has {_product(reference.shape)}"
+        )
+    return array.reshape(reference.shape)
+
+
+def _errors(values: Array, reference: Array) -> Array:
+    """Return the RMSE of each row, over the elements where both are finite."""
+    both = np.isfinite(values) & np.isfinite(reference)
+    difference = np.subtract(values, reference, out=np.zeros(both.shape), where=both)
+    squares: Array = np.sum(difference**2, axis=1)
+    return np.sqrt(squares / np.maximum(both.sum(axis=1), 1))
+
+
+def _broken(values: Array, reference: Array) -> NDArray[np.bool_]:
+    """Tell of each row whether it has a value that is not finite and not its reference."""
+    both = np.isfinite(values) & np.isfinite(reference)
+    same = (values == reference) | (np.isnan(values) & np.isnan(reference))
+    broken: NDArray[np.bool_] = (~both & ~same).any(axis=1)
+    return broken
+
+
+def _product(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
