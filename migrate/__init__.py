@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from migrate.coverage import layer_table
     from migrate.customs import custom_layers, load_custom
     from migrate.declared import Mismatch, mismatches, output_shapes
+    from migrate.envelope import Envelope, Rounding, channels, envelopes, rounded
+    from migrate.envelope import K as ENVELOPE_K
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
     from migrate.evaluation import evaluate
     from migrate.faults import FAULTS, fault
     from migrate.features import stand_ins, to_pil
-    from migrate.mlprogram import check_options, to_mlprogram
+    from migrate.mlprogram import Conversion, convert, to_mlprogram
     from migrate.module import Interpreter, Model, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, read
+    from migrate.options import PRECISIONS, TARGETS, Options
     from migrate.package import save
     from migrate.source import to_source
     from migrate.spec import load_spec
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "FAULTS": "faults",
     "AnereportError": "errors",
+    "ENVELOPE_K": "envelope.K",
+    "Envelope": "envelope",
+    "Rounding": "envelope",
+    "channels": "envelope",
+    "envelopes": "envelope",
+    "rounded": "envelope",
     "Feature": "network",
     "InputError": "errors",
     "Interpreter": "module",
@@ -37,7 +46,11 @@ _HOMES = {
     "ModelError": "errors",
     "Network": "network",
     "UnsupportedError": "errors",
-    "check_options": "mlprogram",
+    "Conversion": "mlprogram",
+    "Options": "options",
+    "PRECISIONS": "options",
+    "TARGETS": "options",
+    "convert": "mlprogram",
     "coremltools": "coreml",
     "custom_layers": "customs",
     "default_shape": "network",
@@ -59,8 +72,13 @@ _HOMES = {
     "weight_count": "weights.count",
 }
 __all__ = [
+    "ENVELOPE_K",
     "FAULTS",
+    "PRECISIONS",
+    "TARGETS",
     "AnereportError",
+    "Conversion",
+    "Envelope",
     "Feature",
     "InputError",
     "Interpreter",
@@ -69,11 +87,15 @@ __all__ = [
     "Model",
     "ModelError",
     "Network",
+    "Options",
+    "Rounding",
     "UnsupportedError",
-    "check_options",
+    "channels",
+    "convert",
     "coremltools",
     "custom_layers",
     "default_shape",
+    "envelopes",
     "evaluate",
     "fault",
     "layer_table",
@@ -83,6 +105,7 @@ __all__ = [
     "output_shapes",
     "proto",
     "read",
+    "rounded",
     "save",
     "stand_ins",
     "to_mlprogram",

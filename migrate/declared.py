@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from migrate.examples import runnable
 from migrate.features import tensor_outputs
-from migrate.mlprogram import example_inputs
 
 if TYPE_CHECKING:
     from migrate.module import Model
@@ -32,8 +32,9 @@ class Mismatch:
 
 def output_shapes(net: Model) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor output for inputs of their default shapes, by running."""
+    inputs = runnable(net)
     with torch.no_grad():
-        outputs = net(*example_inputs(net.network))
+        outputs = net(*inputs.values())
     values = outputs if isinstance(outputs, tuple) else (outputs,)
     names = [feature.name for feature in tensor_outputs(net.network)]
     return {name: tuple(v.shape) for name, v in zip(names, values, strict=True)}

@@ -9,6 +9,7 @@ import torch
 
 from migrate import features
 from migrate.errors import InputError
+from migrate.interface import mil_name
 from migrate.mil.program import load
 from migrate.mil.run import run_block, torch_dtype
 from migrate.network import read_feature
@@ -29,6 +30,7 @@ def evaluate(program: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """
     loaded = load(program)
     description = [read_feature(f) for f in loaded.description.input]
+    inputs = _named(inputs, {feature.name for feature in description})
     features.refuse_unknown(description, inputs)
     values: dict[Any, Any] = {}
     for feature in description:
@@ -39,6 +41,12 @@ def evaluate(program: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     given = {var.name: r for var, r in zip(loaded.function.outputs, results, strict=True)}
     outputs = [read_feature(f) for f in loaded.description.output]
     return {feature.name: _output(feature, given[feature.name]) for feature in outputs}
+
+
+def _named(inputs: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    """Return the inputs by the names of the program: coremltools rewrites what MIL cannot hold."""
+    names = {name: name if name in known else mil_name(name) for name in inputs}
+    return {names[name] if names[name] in known else name: x for name, x in inputs.items()}
 
 
 def _input(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> Tensor:

@@ -7,12 +7,15 @@ other allowed shapes, and each input filled with one of a few numbers that are s
 from __future__ import annotations
 
 import itertools
+import math
 from random import Random
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import torch
 
 from migrate import shapes
+from migrate.errors import ModelError
 from migrate.network import default_shape
 
 if TYPE_CHECKING:
@@ -20,11 +23,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from migrate.module import Model
     from migrate.network import Feature, Network
 
     Shape = tuple[int, ...]
 
 MOST = 600  # tries
+PATIENCE = 10.0  # seconds of tries
 LARGEST_SIZE = 64  # of what fills a shape vector
 OPEN_SIZE = 16  # of a dimension without an upper bound, for a second try
 
@@ -42,6 +47,7 @@ def _every(network: Network) -> Iterator[dict[str, Tensor]]:
         sizes = [shape or default[i] for i, shape in enumerate(shapes_)]
         for value in (0.0, 1.0):
             yield _filled(inputs, sizes, [value] * len(inputs))
+    yield from _with_shapes(inputs, default)
     values = sorted({0, 1, 2, *(n for shape in default for n in shape if n <= LARGEST_SIZE)})
     for chosen in itertools.islice(itertools.product(values, repeat=len(inputs)), MOST // 2):
         yield _filled(inputs, default, [float(value) for value in chosen])
@@ -49,6 +55,23 @@ def _every(network: Network) -> Iterator[dict[str, Tensor]]:
     while True:
         sizes = [_draw(feature, random) for feature in inputs]
         yield _filled(inputs, sizes, [float(random.choice(values)) for _ in inputs])
+
+
+def _with_shapes(inputs: tuple[Feature, ...], sizes: list[Shape]) -> Iterator[dict[str, Tensor]]:
+    """Yield inputs of which each vector holds a shape that another of them can be given.
+
+    The first has its dimensions, ones in front; the second all of its elements in one dimension.
+    """
+    zeros = _filled(inputs, sizes, [0.0] * len(inputs))
+    vectors = [(f.name, size[0]) for f, size in zip(inputs, sizes, strict=True) if len(size) == 1]
+    for other in dict.fromkeys(sizes):
+        for shape in (other, (math.prod(other),)):
+            found = {
+                name: torch.tensor([1.0] * (length - len(shape)) + [float(n) for n in shape])
+                for name, length in vectors
+                if length >= len(shape)
+            }
+            yield {**zeros, **found}
 
 
 def _filled(
@@ -79,3 +102,20 @@ def _is_allowed(feature: Feature, shape: Shape) -> bool:
     return shape == default_shape(feature) or (
         feature.flexible and any(shapes.fits(shape, form) for form in shapes.allowed(feature))
     )
+
+
+def runnable(net: Model) -> dict[str, Tensor]:
+    """Return the first example that a network runs on; ModelError where it runs on none."""
+    failures = []
+    until = monotonic() + PATIENCE
+    for inputs in examples(net.network):
+        try:
+            with torch.no_grad():
+                net(*inputs.values())
+        except ModelError as error:
+            failures.append(error)
+            if monotonic() > until:
+                break
+        else:
+            return inputs
+    raise failures[0]

@@ -98,14 +98,14 @@ def tensor_outputs(network: Network) -> list[Feature]:
     Of a classifier that are the probabilities, in the place of the dictionary, or of the label if
     there is no dictionary; the predicted label is computed from them by `to_outputs`.
     """
-    classes = _class_features(network)
+    classes = class_features(network)
     label = network.predicted_feature if network.labels else None
     return [f for f in network.outputs if f in classes or f.name != label]
 
 
 def output_blobs(network: Network) -> list[tuple[Feature, str]]:
     """Return the outputs that are tensors, each with the blob it is read from."""
-    classes = _class_features(network)
+    classes = class_features(network)
     written = [blob for layer in network.layers for blob in layer.outputs]
     blob = network.probabilities or (written[-1] if written else "")
     meant = stand_ins(network)
@@ -122,7 +122,7 @@ def stand_ins(network: Network) -> dict[str, str]:
     """
     given = {feature.name for feature in network.inputs}
     written = dict.fromkeys(blob for layer in network.layers for blob in layer.outputs)
-    ends = {f.name for f in network.outputs if f not in _class_features(network)}
+    ends = {f.name for f in network.outputs if f not in class_features(network)}
     ends -= {network.predicted_feature} if network.labels else set()
     missing = sorted(ends - given - set(written))
     if not missing:
@@ -134,7 +134,8 @@ def stand_ins(network: Network) -> dict[str, str]:
     return {missing[0]: loose[0]}
 
 
-def _class_features(network: Network) -> list[Feature]:
+def class_features(network: Network) -> list[Feature]:
+    """Return the output that holds a classifier's scores: its dictionary, or else its label."""
     if not network.labels:
         return []
     return [f for f in network.outputs if f.kind == "dictionary"] or [
@@ -146,7 +147,7 @@ def to_outputs(network: Network, values: Sequence[Tensor], exact: bool = False) 
     """Return the outputs as `MLModel.predict` gives them; `exact` arrays are not cast."""
     outputs: dict[str, Any] = {}
     for feature, value in zip(tensor_outputs(network), values, strict=True):
-        if feature in _class_features(network):
+        if feature in class_features(network):
             outputs.update(_classification(network, feature, value.flatten().tolist()))
         elif feature.kind == "image":
             outputs[feature.name] = _to_image(value, feature)

@@ -1,74 +1,105 @@
 """A NeuralNetwork as an ML Program: the only caller of `coremltools.convert`.
 
-The torch module is traced at the default shapes and converted; features keep their names, order
-and kinds. What Core ML does with the result on Apple hardware is not observed here.
+The torch module is traced and converted; `lowering` and `regions` translate what coremltools'
+front end does not, `interface` carries the features over. What Core ML does with the result on
+Apple hardware is not observed here.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
+from torch import Tensor, nn
 
+from migrate import interface, regions
+from migrate.compressed import compress, left_out
 from migrate.coreml import coremltools
 from migrate.errors import AnereportError, UnsupportedError
-from migrate.features import tensor_outputs
+from migrate.examples import runnable
+from migrate.features import class_features, tensor_outputs
+from migrate.lowering import Lowerer
 from migrate.module import Custom, Model, to_torch
-from migrate.network import Feature, Network, default_shape
+from migrate.numbers import keeps_float32
+from migrate.options import Options
+from migrate.passes import pipeline
 from migrate.spec import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PRECISIONS = ("fp16", "fp32")
-TARGETS = ("iOS15", "iOS16", "iOS17", "iOS18")
+    from migrate.network import Network
 
 
 class ConversionError(AnereportError):
     """coremltools could not turn the torch module into an ML Program."""
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """An ML Program, and in a sentence each what could not be carried over to it."""
+
+    program: Any
+    limits: tuple[str, ...]
+
+
 def to_mlprogram(
-    model: Any, precision: str = "fp16", target: str = "iOS16", custom: Custom | None = None
+    model: Any,
+    precision: str = "fp16",
+    target: str = "iOS16",
+    custom: Custom | None = None,
+    *,
+    features: str = "",
+    keep_fp32: Sequence[str] = (),
+    max_size: int = Options.max_size,
 ) -> Any:
     """Return the model as a coremltools `MLModel` of type ML Program, converted but not loaded.
 
     `model` is a path, a `Model_pb2.Model` or an `MLModel`; `precision` is that of the arithmetic,
-    "fp16" or "fp32"; `target` the oldest system that is to run it, "iOS15" to "iOS18"; `custom`
-    gives builders for custom layers by class name.
-    Raises UnsupportedError for layers without a builder, ConversionError where coremltools fails.
+    "fp16" or "fp32"; `target` the oldest system that is to run it, "iOS15" to "iOS18" or "macOS12"
+    to "macOS15"; `custom` gives builders for custom layers by class name. `features` makes the
+    arrays at the interface "fp16" or "fp32" instead of what the model declares; `keep_fp32` names
+    layers that stay float32 in an fp16 program; `max_size` bounds dimensions that have no bound.
+    Raises UnsupportedError with everything that cannot be expressed, ConversionError where
+    coremltools fails.
     """
+    options = Options(precision, target, features, tuple(keep_fp32), max_size)
     spec = load_spec(model)
-    program = convert(to_torch(spec, custom), precision, target)
-    _carry_metadata(spec, program)
-    return program
+    return convert(to_torch(spec, custom), spec, options).program
 
 
-def convert(net: Model, precision: str, target: str) -> Any:
-    """Return the traced and converted `net`; see `to_mlprogram`."""
-    check_options(precision, target)
-    ct = coremltools()
+def convert(net: Model, source: Any, options: Options) -> Conversion:
+    """Return what `net`, the module of the spec `source`, converts to; see `to_mlprogram`."""
     network = net.network
-    inputs = [_input_type(ct, feature) for feature in network.inputs]
-    outputs = [
-        ct.TensorType(name=feature.name, dtype=_dtype(feature))
-        for feature in tensor_outputs(network)
-    ]
-    with _quiet():
+    _check_names(options.keep_fp32, network)
+    interface.check_ranks(network)
+    ct = coremltools()
+    varying = network.computes_sizes or any(feature.flexible for feature in network.inputs)
+    lowerer = Lowerer(varying, options.release)
+    in_full: list[str] = []
+
+    def finish(program: Any) -> None:
+        interface.align_types(network, program)
+        in_full.extend(compress(program, net.quantised, options.target))
+
+    with _quiet(), lowerer.translating(), pipeline(finish) as passes:
+        passes.remove_passes(left_out(net.quantised, options.target))
+        traced = _trace(net, lowerer)
         try:
-            return ct.convert(
-                torch.jit.trace(  # type: ignore[no-untyped-call]
-                    net, example_inputs(network), check_trace=False
-                ),
-                inputs=inputs,
-                outputs=outputs,
+            program = ct.convert(
+                traced,
+                inputs=interface.input_types(network, options),
+                outputs=interface.output_types(network, options),
+                classifier_config=interface.classifier(network),
                 convert_to="mlprogram",
-                minimum_deployment_target=getattr(ct.target, target),
-                compute_precision=_precision(ct, precision),
+                minimum_deployment_target=getattr(ct.target, options.target),
+                compute_precision=_precision(net, options),
+                pass_pipeline=passes,
                 skip_model_load=True,
             )
         except AnereportError:
@@ -78,51 +109,73 @@ def convert(net: Model, precision: str, target: str) -> Any:
             raise ConversionError(
                 f"coremltools could not convert the torch module to an ML Program: {first}"
             ) from error
+        spec = program.get_spec()
+        interface.describe(spec, source, network)
+        described = ct.models.MLModel(
+            spec,
+            mil_program=program._mil_program,
+            weights_dir=program.weights_dir,
+            skip_model_load=True,
+        )
+    return Conversion(described, (*interface.limits(network, options), *in_full))
 
 
-def check_options(precision: str, target: str) -> None:
-    """Raise UnsupportedError for an option that `to_mlprogram` does not know."""
-    if precision not in PRECISIONS:
-        raise UnsupportedError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
-    if target not in TARGETS:
-        raise UnsupportedError(f"target '{target}' is not one of {', '.join(TARGETS)}")
+class Traced(nn.Module):
+    """The module with features as an ML Program has them, and no output that is an input."""
+
+    def __init__(self, net: Model) -> None:
+        super().__init__()
+        self.net = net
+        classes = class_features(net.network)
+        self.flat = [feature in classes for feature in tensor_outputs(net.network)]
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """Return the outputs, the probabilities of a classifier as a vector."""
+        found = self.net(*(x.float() for x in tensors))
+        outputs = found if isinstance(found, tuple) else (found,)
+        rows = zip(outputs, self.flat, strict=True)
+        results = tuple((y.flatten() if flat else y).clone() for y, flat in rows)
+        return results if len(results) > 1 else results[0]
 
 
-def example_inputs(network: Network) -> tuple[torch.Tensor, ...]:
-    """Return zeros of each input's default shape."""
-    return tuple(torch.zeros(default_shape(feature)) for feature in network.inputs)
+def _trace(net: Model, lowerer: Lowerer) -> Any:
+    """Return the traced module; raise UnsupportedError with all that MIL cannot express."""
+    for stage in getattr(net, "stages", [net]):
+        regions.tell_wanted(stage)
+    example = runnable(net)
+    inputs = tuple(
+        example[f.name].int() if f.dtype == "int32" else example[f.name] for f in net.network.inputs
+    )
+    with lowerer.listening():
+        traced = torch.jit.trace(Traced(net), inputs, check_trace=False)  # type: ignore[no-untyped-call]
+    if lowerer.refused:
+        raise UnsupportedError("; ".join(lowerer.refused))
+    return traced
 
 
-def _input_type(ct: Any, feature: Feature) -> Any:
-    if feature.kind == "image":
-        layouts = {
-            "RGB": ct.colorlayout.RGB,
-            "BGR": ct.colorlayout.BGR,
-            "GRAYSCALE": ct.colorlayout.GRAYSCALE,
-            "GRAYSCALE_FLOAT16": ct.colorlayout.GRAYSCALE_FLOAT16,
-        }
-        layout = layouts[feature.color]
-        return ct.ImageType(name=feature.name, shape=default_shape(feature), color_layout=layout)
-    return ct.TensorType(name=feature.name, shape=default_shape(feature), dtype=_dtype(feature))
+def _check_names(layers: Sequence[str], network: Network) -> None:
+    known = {layer.name for layer in network.all_layers()}
+    unknown = [name for name in layers if name not in known]
+    if unknown:
+        raise UnsupportedError(f"the model has no layer '{unknown[0]}' to keep in float32")
 
 
-def _dtype(feature: Feature) -> type:
-    """Return the feature's array type; an ML Program has no DOUBLE features, FLOAT32 serves."""
-    return np.int32 if feature.dtype == "int32" else np.float32
+def _precision(net: Model, options: Options) -> Any:
+    ct = coremltools()
+    if options.precision == "fp32":
+        return ct.precision.FLOAT32
+    names = [n for block in net.modules() for n in getattr(block, "layer_names", {}).items()]
+    kept = {child for child, name in names if name in options.keep_fp32}
+    return ct.transform.FP16ComputePrecision(
+        op_selector=lambda op: not (keeps_float32(op) or kept & set(scope(op)))
+    )
 
 
-def _precision(ct: Any, precision: str) -> Any:
-    return {"fp16": ct.precision.FLOAT16, "fp32": ct.precision.FLOAT32}[precision]
+def scope(op: Any) -> list[str]:
+    """Return the names of the modules that a MIL operation comes from, the outermost first."""
+    from coremltools.converters.mil.mil.scope import ScopeSource
 
-
-def _carry_metadata(spec: Any, program: Any) -> None:
-    metadata = spec.description.metadata
-    program.author = metadata.author
-    program.license = metadata.license
-    program.short_description = metadata.shortDescription
-    program.version = metadata.versionString
-    for key, value in metadata.userDefined.items():
-        program.user_defined_metadata[key] = value
+    return [str(name) for name in op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME, [])]
 
 
 @contextmanager

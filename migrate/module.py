@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from migrate import features, names, registry, shapes
+from migrate import features, names, registry, shapes, weights
 from migrate.errors import ModelError, UnsupportedError
 from migrate.layers import custom as custom_layers
+from migrate.lowering import converting, untraced
+from migrate.tracing import is_traced
 
 if TYPE_CHECKING:
     from migrate.network import Layer, Network
@@ -31,7 +33,14 @@ if TYPE_CHECKING:
 Watch = Callable[[str, Tensor], Tensor]
 Custom = dict[str, Callable[..., Any]]
 REFUSALS = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, MemoryError)
-OWN_NAMES = ("layer_names", "network", "entrances", "exits", "_precision")  # set after the layers
+OWN_NAMES = (
+    "layer_names",
+    "network",
+    "quantised",
+    "entrances",
+    "exits",
+    "_precision",
+)  # set after the layers
 
 
 class Function(nn.Module):
@@ -92,7 +101,13 @@ class Block(nn.Module):
         try:
             result = shapes.as_batch(step, *inputs) if op.spatial else step(*inputs)
         except UnsupportedError as error:
-            raise UnsupportedError(f"{_describe(op.layer, op.place)}: {error}") from error
+            sentence = f"{_describe(op.layer, op.place)}: {error}"
+            lowerer = converting()
+            if not lowerer or not is_traced():
+                raise UnsupportedError(sentence) from error
+            lowerer.refused.append(sentence)
+            with untraced():  # so that what else is refused is found too
+                return self.call(op, blobs)
         except REFUSALS as error:
             raise ModelError(
                 f"{_describe(op.layer, op.place)}: {_refusal(error, inputs)}"
@@ -110,6 +125,7 @@ class Model(nn.Module):
     """What the module of every model does: features in and out, by position or by name."""
 
     network: Network
+    quantised: list[weights.Quantised]  # the weights that the model stores in fewer bits
     _precision: Tensor
 
     def admit(self, tensors: Sequence[Tensor | None]) -> dict[str, Tensor]:
@@ -221,7 +237,10 @@ def to_torch(model: Any, custom: Custom | None = None) -> Model:
                 + "; ".join(missing)
             )
         kind = Pipeline if network.stages else Interpreter
-        return kind(network, custom or {}).eval()
+        with weights.collecting() as quantised:
+            net = kind(network, custom or {}).eval()
+        net.quantised = quantised
+        return net
 
 
 @contextmanager

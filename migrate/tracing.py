@@ -28,7 +28,10 @@ def is_traced(*values: Any) -> bool:
 
 def surely(size: int, value: int) -> bool:
     """Tell whether a size has a value at every size of the input."""
-    return (recorder() is None or type(size) is int) and size == value
+    found = recorder()
+    traced = isinstance(size, torch.Tensor) and found is not None and not found.sizes_vary
+    sure = found is None or type(size) is int or traced
+    return sure and bool(size == value)
 
 
 def at_most(size: int, bound: float) -> bool:

@@ -7,18 +7,51 @@ lookup-table quantised integers of 1 to 8 bits, and int8 bytes for dynamic quant
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from migrate.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     Array = NDArray[np.float32]
+
+
+class Quantised(NamedTuple):
+    """A weight as it is stored: codes, and a table of their values, or else a scale and a bias."""
+
+    field: str
+    bits: int
+    codes: NDArray[Any]  # uint8, or int8 for dynamic quantisation; of the weight's shape
+    table: Array | None
+    scale: Array  # of one value or one per channel, and so is the bias
+    bias: Array
+
+    def values(self) -> Array:
+        """Return the values that the codes stand for."""
+        if self.table is not None:
+            return self.table[self.codes]
+        return self.codes.astype(np.float32) * self.scale + self.bias
+
+
+_collected: ContextVar[list[Quantised] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[list[Quantised]]:
+    """Yield a list that is given each quantised weight that is read meanwhile."""
+    found: list[Quantised] = []
+    token = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(token)
 
 
 def array(weight: Any, shape: Sequence[int], field: str, channel_axis: int = 0) -> Array:
@@ -77,23 +110,36 @@ def _packed_floats(weight: Any) -> Array:
 
 
 def _quantised(weight: Any, shape: tuple[int, ...], field: str, channel_axis: int) -> Array:
+    bits = int(weight.quantization.numberOfBits)
+    codes = _codes(weight, bits, math.prod(shape), field)
+    meaning = _meaning(weight, codes, shape, field, channel_axis)
+    if codes.size != math.prod(shape):
+        return codes.astype(np.float32)
+    quantised = Quantised(field, bits or 8, codes.reshape(shape), *meaning)
+    collected = _collected.get()
+    if collected is not None:
+        collected.append(quantised)
+    return quantised.values()
+
+
+def _meaning(
+    weight: Any, codes: NDArray[Any], shape: tuple[int, ...], field: str, channel_axis: int
+) -> tuple[Array | None, Array, Array]:
+    """Return the table, or None, and the scale and the bias."""
     quantization = weight.quantization
     kind = quantization.WhichOneof("QuantizationType")
-    codes = _codes(weight, int(quantization.numberOfBits), math.prod(shape), field)
     if weight.int8RawValue and kind != "linearQuantization":
         raise ModelError(f"{field} holds int8 values without a linear scale")
     if kind == "lookupTableQuantization":
         table = np.asarray(quantization.lookupTableQuantization.floatValue, np.float32)
         if codes.size and codes.max() >= table.size:
             raise ModelError(f"{field} looks up entry {codes.max()} of a table of {table.size}")
-        return table[codes]
+        return table, np.ones(1, np.float32), np.zeros(1, np.float32)
     if kind == "linearQuantization":
         linear = quantization.linearQuantization
         scale = _per_channel(linear.scale, shape, channel_axis, f"the scale of {field}", 1.0)
         bias = _per_channel(linear.bias, shape, channel_axis, f"the bias of {field}", 0.0)
-        if codes.size != math.prod(shape):
-            return codes.astype(np.float32)
-        return codes.reshape(shape).astype(np.float32) * scale + bias
+        return None, scale, bias
     raise ModelError(f"{field} holds raw bytes without saying how they are quantised")
 
 

@@ -178,8 +178,22 @@ def migrate(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write (default: MODEL-mlprogram).")
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
-    target: Annotated[str, typer.Option(help="iOS15, iOS16, iOS17 or iOS18.")] = "iOS16",
+    precision: Annotated[str, typer.Option(help="Arithmetic in fp16 or fp32.")] = "fp16",
+    target: Annotated[
+        str,
+        typer.Option(help="Oldest system: iOS15 to iOS18, or macOS12 to macOS15."),
+    ] = "iOS16",
+    features: Annotated[
+        str,
+        typer.Option(help="fp16 or fp32 arrays at inputs and outputs (default: as declared)."),
+    ] = "",
+    keep_fp32: Annotated[
+        list[str],
+        typer.Option(help="A layer that stays float32 in an fp16 program. Repeatable."),
+    ] = [],  # noqa: B006
+    max_size: Annotated[
+        int, typer.Option(help="Bound of dimensions that the model leaves without one.")
+    ] = 2048,
     source_only: Annotated[
         bool,
         typer.Option(
@@ -199,9 +213,11 @@ def migrate(
 
         typer.echo(layer_table())
         return
+    from migrate import Options
     from reporter.write import create as creating
     from reporter.write import migration
 
+    options = Options(precision, target, features, tuple(keep_fp32), max_size)
     model = model or _the_model(creating)
     if source_only:
         folder = out or Path(f"{model.stem}-source")
@@ -211,7 +227,7 @@ def migrate(
         return
     folder = out or Path(f"{model.stem}-mlprogram")
     with _shown() as progress:
-        done = migration.write(model, folder, precision, target, force, progress, custom)
+        done = migration.write(model, folder, options, force, progress, custom)
     for finding in done.findings:
         typer.echo(f"finding: {finding}")
     source = "model.py (PyTorch), " if done.has_source else ""

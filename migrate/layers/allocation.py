@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate import weights
-from migrate.errors import ModelError
+from migrate.errors import ModelError, UnsupportedError
 from migrate.helpers import helper
 from migrate.layers.padding import surround
 from migrate.layers.tensor import positive
+from migrate.lowering import expressed, lowers
 from migrate.registry import layer
 from migrate.shapes import affordable
 from migrate.tracing import shape_of
@@ -49,10 +51,23 @@ def computed(shape: Tensor) -> tuple[Any, ...]:
     return tuple(shape.flatten().int().unbind())
 
 
+def _sizes(mb: Any, shape: Any) -> Any:
+    """Return a shape as MIL has it; UnsupportedError where not even the rank is known."""
+    if any(not isinstance(n, int) for n in shape.shape):
+        raise UnsupportedError("the rank is computed by the model, which MIL does not allow")
+    return mb.reshape(x=mb.cast(x=shape, dtype="int32"), shape=[-1])
+
+
 @layer("getShape")
 def getShape(p: Any) -> Step:
     """Return the shape as a vector."""
-    return lambda x: shape_of(x).to(x.dtype)
+
+    def in_mil(mb: Any, x: Any) -> Any:
+        shape = mb.cast(x=mb.shape(x=x), dtype="fp32")
+        # coremltools' passes fail on floats that are symbols; abs hides from them that these are
+        return shape if shape.val is not None else mb.abs(x=shape)
+
+    return expressed(lambda x: shape_of(x).to(x.dtype), in_mil)
 
 
 @layer("loadConstantND")
@@ -78,7 +93,11 @@ def fillStatic(p: Any) -> Step:
 @layer("fillDynamic")
 def fillDynamic(p: Any) -> Step:
     """Fill the shape that the input holds with a value."""
-    return lambda shape: torch.full(computed(shape), p.value, dtype=shape.dtype)
+
+    def fill(shape: Tensor) -> Tensor:
+        return torch.full(computed(shape), p.value, dtype=shape.dtype)
+
+    return expressed(fill, lambda mb, shape: mb.fill(shape=_sizes(mb, shape), value=p.value))
 
 
 @layer("broadcastToLike")
@@ -118,7 +137,11 @@ def reshapeStatic(p: Any) -> Step:
 @layer("reshapeDynamic")
 def reshapeDynamic(p: Any) -> Step:
     """Reshape to the shape that the second input holds."""
-    return lambda x, shape: x.reshape(computed(shape))
+
+    def reshape(x: Tensor, shape: Tensor) -> Tensor:
+        return x.reshape(computed(shape))
+
+    return expressed(reshape, lambda mb, x, shape: mb.reshape(x=x, shape=_sizes(mb, shape)))
 
 
 @layer("rankPreservingReshape")
@@ -218,3 +241,15 @@ def pad_by(x: Tensor, amounts: Tensor | list[int], to_size: bool, value: float) 
         given = [n.clamp(min=0) for n in missing]
     order = [n for i in reversed(range(x.ndim)) for n in given[2 * i : 2 * i + 2]]
     return F.pad(x, order, value=value)
+
+
+@lowers(pad_by)
+def _pad_by_in_mil(mb: Any, x: Any, amounts: Any, to_size: bool, value: float) -> Any:
+    if isinstance(amounts, list):
+        amounts = np.array(amounts, np.int32)
+    else:
+        amounts = mb.reshape(x=mb.cast(x=amounts, dtype="int32"), shape=[2 * x.rank])
+    if to_size:
+        sizes = mb.gather(x=mb.shape(x=x), indices=np.repeat(np.arange(x.rank), 2).astype(np.int32))
+        amounts = mb.maximum(x=mb.sub(x=amounts, y=sizes), y=0)
+    return mb.pad(x=x, pad=amounts, mode="constant", constant_val=value)

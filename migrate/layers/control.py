@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from migrate import regions
 from migrate.errors import ModelError, UnsupportedError
 from migrate.helpers import helper
+from migrate.lowering import converting, lowers
 from migrate.network import LARGEST
 from migrate.registry import layer
 from migrate.tracing import is_traced
@@ -75,13 +78,17 @@ class Flow(nn.Module):
         super().__init__()
         self.inputs, self.outputs = layer.inputs, layer.outputs
         self.own = len(layer.inputs) - layer.captured
+        self.wanted: set[str] = set()  # the blobs that are read later on, told for a conversion
 
     def forward(self, *inputs: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the outputs; None for a blob that nothing has written."""
-        if is_traced(*inputs):
-            raise UnsupportedError("control flow cannot be traced or exported, only its parts can")
         given = {n: x for n, x in zip(self.inputs, inputs, strict=True) if x is not None}
         blobs = dict(given)
+        if is_traced(*inputs):
+            if not converting():
+                raise UnsupportedError("control flow cannot be traced or exported, only its parts")
+            self.convert(blobs, inputs[0] if self.own else None, self.wanted)
+            return tuple(blobs.get(name) for name in self.outputs)
         try:
             self.run(blobs, inputs[0] if self.own else None)
         except Leave as leave:
@@ -92,6 +99,10 @@ class Flow(nn.Module):
 
     def run(self, blobs: Blobs, own: Tensor | None) -> None:
         """Run the sub-networks over the table of blobs; `own` is the layer's own input."""
+        raise NotImplementedError
+
+    def convert(self, blobs: Blobs, own: Tensor | None, wanted: set[str]) -> None:
+        """Put the layer into the graph of a conversion (see `regions`)."""
         raise NotImplementedError
 
     def _written(self, given: Blobs, blobs: Blobs) -> Blobs:
@@ -112,6 +123,10 @@ class Branch(Flow):
     def run(self, blobs: Blobs, own: Tensor | None) -> None:
         """Run one of the two."""
         (self.if_branch if holds(_written(own)) else self.else_branch).run(blobs)
+
+    def convert(self, blobs: Blobs, own: Tensor | None, wanted: set[str]) -> None:
+        """Put both into the graph, and a choice between them."""
+        regions.branch([self.if_branch, self.else_branch], _written(own), blobs, wanted)
 
 
 @layer("branch", nested=True)
@@ -142,10 +157,9 @@ class Loop(Flow):
 
     def run(self, blobs: Blobs, own: Tensor | None) -> None:
         """Run the body as LoopLayerParams spells out; the condition comes before the count."""
-        count = self.count if own is None else float(own.reshape(()).trunc())
-        endless = own is None and count == 0 and bool(self.variable)
+        count = self._count() if own is None else float(own.reshape(()).trunc())
         done = 0
-        while self._goes_on(blobs) and (endless or done < count):
+        while self._goes_on(blobs) and done < count:
             try:
                 self.body.run(blobs)
             except Leave as leave:
@@ -153,6 +167,15 @@ class Loop(Flow):
                 if isinstance(leave, Break):
                     break
             done += 1
+
+    def convert(self, blobs: Blobs, own: Tensor | None, wanted: set[str]) -> None:
+        """Put one iteration into the graph, and how it is repeated."""
+        count = self._count() if own is None else own.trunc()
+        regions.loop(self.condition, self.body, self.variable, count, blobs, wanted)
+
+    def _count(self) -> float:
+        """Return maxLoopIterations; of a loop with a condition 0 is no limit."""
+        return math.inf if self.variable and not self.count else self.count
 
     def _goes_on(self, blobs: Blobs) -> bool:
         if not self.variable:
@@ -220,3 +243,10 @@ def range_to(end: Tensor, start: Any, step: Any) -> Tensor:
     # torch.arange refuses an end before the start, where numpy returns nothing
     count: Any = torch.ceil((end.double() - start) / step).clamp(min=0)
     return start + step * torch.arange(count, dtype=end.dtype, device=end.device)
+
+
+@lowers(range_to)
+def _range_to_in_mil(mb: Any, end: Any, start: Any, step: Any) -> Any:
+    bounds = (mb.squeeze(x=n) if getattr(n, "rank", 0) else n for n in (end, start, step))
+    end, start, step = bounds
+    return mb.range_1d(end=end, start=start, step=step)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.lowering import lowers
 from migrate.registry import layer
 from migrate.shapes import affordable
 
@@ -50,6 +51,11 @@ def random_normal(like: Tensor, mean: float, deviation: float, seed: int) -> Ten
         return torch.randn_like(like) * deviation + mean
 
 
+@lowers(random_normal)
+def _random_normal_in_mil(mb: Any, like: Any, mean: float, deviation: float, seed: int) -> Any:
+    return mb.random_normal(shape=mb.shape(x=like), mean=mean, stddev=deviation, seed=seed)
+
+
 @helper
 def random_uniform(like: Tensor, low: float, width: float, seed: int) -> Tensor:
     """Return uniform values from `low` on, in the shape of a tensor.
@@ -62,6 +68,11 @@ def random_uniform(like: Tensor, low: float, width: float, seed: int) -> Tensor:
         return torch.rand_like(like) * width + low
 
 
+@lowers(random_uniform)
+def _random_uniform_in_mil(mb: Any, like: Any, low: float, width: float, seed: int) -> Any:
+    return mb.random_uniform(shape=mb.shape(x=like), low=low, high=low + width, seed=seed)
+
+
 @helper
 def random_bernoulli(like: Tensor, probability: float, seed: int) -> Tensor:
     """Return ones and zeros in the shape of a tensor; the same ones if the seed is not negative."""
@@ -69,6 +80,11 @@ def random_bernoulli(like: Tensor, probability: float, seed: int) -> Tensor:
         if seed >= 0:
             torch.manual_seed(seed)
         return (torch.rand_like(like) < probability).to(like.dtype)
+
+
+@lowers(random_bernoulli)
+def _random_bernoulli_in_mil(mb: Any, like: Any, probability: float, seed: int) -> Any:
+    return mb.random_bernoulli(shape=mb.shape(x=like), prob=probability, seed=seed)
 
 
 class Random(nn.Module):
@@ -132,3 +148,12 @@ def categorical(
             torch.manual_seed(seed)
         drawn = torch.multinomial(weights.reshape(-1, x.shape[-1]), count, replacement=True)
     return drawn.reshape((*x.shape[:-1], count)).to(x.dtype)
+
+
+@lowers(categorical)
+def _categorical_in_mil(
+    mb: Any, x: Any, count: int, logits: bool, epsilon: float, temperature: float, seed: int
+) -> Any:
+    x = x if logits else mb.log(x=x, epsilon=epsilon)
+    x = mb.real_div(x=x, y=temperature)
+    return mb.random_categorical(x=x, mode="logits", size=count, seed=seed)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from migrate import weights
 from migrate.errors import ModelError
 from migrate.layers import reductions
+from migrate.lowering import lowers
 from migrate.registry import layer
 from migrate.shapes import CHANNEL, HEIGHT, WIDTH
 
@@ -205,3 +206,8 @@ def loadConstant(p: Any) -> Step:
     if len(p.shape) != 3:
         raise ModelError(f"shape must be [C, H, W], found {list(p.shape)}")
     return Constant(torch.tensor(weights.array(p.data, (1, 1, *p.shape), "data", 2)))
+
+
+@lowers("reciprocal")
+def _reciprocal_in_mil(mb: Any, x: Any) -> Any:
+    return mb.real_div(x=1.0, y=x)  # coremltools' inverse adds an epsilon

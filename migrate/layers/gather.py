@@ -12,6 +12,7 @@ import torch
 from migrate.errors import ModelError
 from migrate.helpers import helper
 from migrate.layers.tensor import along, positive
+from migrate.lowering import expressed
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def gather(p: Any) -> Step:
     def take(x: Tensor, indices: Tensor) -> Tensor:
         return x[(slice(None),) * positive(p.axis, x.ndim) + (indices.long(),)]
 
-    return take
+    def in_mil(mb: Any, x: Any, indices: Any) -> Any:
+        return mb.gather(x=x, indices=mb.cast(x=indices, dtype="int32"), axis=p.axis)
+
+    return expressed(take, in_mil)
 
 
 @layer("gatherND")
@@ -42,13 +46,25 @@ def gatherND(p: Any) -> Step:
         y = x[indices.long().unbind(-1)]
         return y if y.ndim else y.reshape(1)
 
-    return take
+    def in_mil(mb: Any, x: Any, indices: Any) -> Any:
+        y = mb.gather_nd(x=x, indices=mb.cast(x=indices, dtype="int32"))
+        return y if y.rank else mb.expand_dims(x=y, axes=[0])
+
+    return expressed(take, in_mil)
 
 
 @layer("gatherAlongAxis")
 def gatherAlongAxis(p: Any) -> Step:
     """Take elements of an axis, each position by its own index."""
-    return lambda x, indices: x.gather(p.axis, places(x.shape[p.axis], indices))
+
+    def take(x: Tensor, indices: Tensor) -> Tensor:
+        return x.gather(p.axis, places(x.shape[p.axis], indices))
+
+    def in_mil(mb: Any, x: Any, indices: Any) -> Any:
+        indices = mb.cast(x=indices, dtype="int32")
+        return mb.gather_along_axis(x=x, indices=indices, axis=p.axis)
+
+    return expressed(take, in_mil)
 
 
 @layer("scatter")
@@ -62,7 +78,7 @@ def scatter(p: Any) -> Step:
         index = places(x.shape[axis], indices).reshape(along(axis, x.ndim))
         return write(x, axis, index.expand_as(slices), slices)
 
-    return put
+    return expressed(put, _scatter_in_mil("scatter", p, axis=p.axis))
 
 
 @layer("scatterND")
@@ -76,7 +92,7 @@ def scatterND(p: Any) -> Step:
         index = row_numbers(x, indices).reshape(along(0, rows.ndim))
         return write(rows, 0, index.expand_as(slices), slices).reshape_as(x)
 
-    return put
+    return expressed(put, _scatter_in_mil("scatter_nd", p))
 
 
 @layer("scatterAlongAxis")
@@ -87,7 +103,23 @@ def scatterAlongAxis(p: Any) -> Step:
     def put(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
         return write(x, p.axis, places(x.shape[p.axis], indices).expand_as(updates), updates)
 
-    return put
+    return expressed(put, _scatter_in_mil("scatter_along_axis", p, axis=p.axis))
+
+
+def _scatter_in_mil(name: str, p: Any, **axis: int) -> Step:
+    """Return what expresses a scatter as the MIL operation of this name."""
+    mode = list(_WRITERS)[p.mode].removeprefix("SCATTER_").lower()
+
+    def in_mil(mb: Any, x: Any, indices: Any, updates: Any) -> Any:
+        indices = mb.cast(x=indices, dtype="int32")
+        if name == "scatter" and indices.rank != 1:  # MIL has a row of slices
+            start = positive(p.axis, x.rank)
+            shape = (*updates.shape[:start], -1, *updates.shape[start + indices.rank :])
+            updates = mb.reshape(x=updates, shape=shape)
+            indices = mb.reshape(x=indices, shape=[-1])
+        return getattr(mb, name)(data=x, indices=indices, updates=updates, mode=mode, **axis)
+
+    return in_mil
 
 
 @helper

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from migrate.errors import ModelError
 from migrate.helpers import helper
 from migrate.layers.padding import edges, pair, surround
+from migrate.lowering import expressed, fixed, lowers
 from migrate.registry import layer
 from migrate.shapes import HEIGHT, WIDTH, affordable, rank5
 from migrate.tracing import shape_of
@@ -29,6 +30,9 @@ DEFAULT, ALIGN_CORNERS_TRUE, ALIGN_CORNERS_FALSE = 0, 1, 2
 STRICT_ALIGN_ENDPOINTS, ALIGN_ENDPOINTS, UPSAMPLE, ROI_ALIGN = 0, 1, 2, 3
 WIDTH_FIRST, CENTER_SIZE = 1, 2  # the bits of BoxCoordinatesMode.Coordinates
 LARGEST_NEAREST_FACTOR = 40
+MIL_METHODS = ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS")
+MIL_BOX_MODES = ("CORNERS_HEIGHT_FIRST", "CORNERS_WIDTH_FIRST",
+                 "CENTER_SIZE_HEIGHT_FIRST", "CENTER_SIZE_WIDTH_FIRST")  # fmt: skip
 
 
 @layer("crop", spatial=True)
@@ -85,7 +89,16 @@ def upsample(p: Any) -> Step:
     )
     if whole:
         return partial(bilinear, scale_factor=factors)
-    return lambda x: bilinear(x, size=scaled_size(x, factors))
+
+    def in_mil(mb: Any, x: Any) -> Any:
+        return mb.upsample_bilinear(
+            x=x,
+            scale_factor_height=factors[0],
+            scale_factor_width=factors[1],
+            align_corners=p.linearUpsampleMode == ALIGN_CORNERS_TRUE,
+        )
+
+    return expressed(lambda x: bilinear(x, size=scaled_size(x, factors)), in_mil)
 
 
 def _factors(p: Any) -> tuple[float, float]:
@@ -143,6 +156,14 @@ def resize_bilinear(x: Tensor, size: tuple[int, ...], method: int) -> Tensor:
     x = mix(above, below, rows[2].unsqueeze(-1))
     left, right = (x.index_select(-1, column) for column in columns[:2])
     return mix(left, right, columns[2])
+
+
+@lowers(resize_bilinear)
+def _resize_bilinear_in_mil(mb: Any, x: Any, size: tuple[int, ...], method: int) -> Any:
+    height, width = (int(fixed(n, "the size")) for n in size)
+    return mb.resize_bilinear(
+        x=x, target_size_height=height, target_size_width=width, sampling_mode=MIL_METHODS[method]
+    )
 
 
 def grid(method: int, last: Tensor, n: int) -> Tensor:
@@ -231,3 +252,51 @@ def corners(boxes: Tensor, box_mode: int, scale: Tensor | float) -> tuple[Tensor
     if box_mode & CENTER_SIZE:
         first, second = first - second / 2, first + second / 2
     return first * scale, second * scale
+
+
+@lowers(crop_resize)
+def _crop_resize_in_mil(
+    mb: Any,
+    x: Any,
+    boxes: Any,
+    size: tuple[int, ...],
+    method: int,
+    box_mode: int,
+    normalized: bool,
+    scale: float,
+) -> Any:
+    if x.rank == 5:
+        single = x.shape[0] == 1
+        x = mb.squeeze(x=x, axes=[0]) if single else mb.reshape(x=x, shape=(-1, *x.shape[2:]))
+    options = {
+        "target_height": size[0],
+        "target_width": size[1],
+        "normalized_coordinates": normalized,
+        "spatial_scale": scale,
+        "box_coordinate_mode": MIL_BOX_MODES[box_mode],
+        "sampling_mode": MIL_METHODS[method],
+    }
+    x, boxes = _at_rank_in_mil(mb, x, 4), _at_rank_in_mil(mb, boxes, 5)
+    if mb.release < 17:
+        return mb.crop_resize(x=x, roi=boxes, **options)
+    boxes = mb.squeeze(x=boxes, axes=[1, 3, 4])
+    if boxes.shape[1] == 5:
+        index, boxes = mb.split(x=boxes, split_sizes=[1, 4], axis=1)
+        index = mb.cast(x=mb.squeeze(x=index, axes=[1]), dtype="int32")
+        patches = mb.crop_resize(x=x, boxes=boxes, box_indices=index, **options)
+        return mb.expand_dims(x=patches, axes=[1])
+    zeros = mb.fill_like(
+        ref_tensor=mb.slice_by_index(
+            x=boxes, begin=[0, 0], end=[0, 1], end_mask=[True, False], squeeze_mask=[False, True]
+        ),
+        value=0,
+    )
+    every = [
+        mb.crop_resize(x=x, boxes=boxes, box_indices=mb.add(x=zeros, y=i), **options)
+        for i in range(int(x.shape[0]))
+    ]
+    return mb.stack(values=every, axis=1)
+
+
+def _at_rank_in_mil(mb: Any, x: Any, rank: int) -> Any:
+    return mb.expand_dims(x=x, axes=list(range(rank - x.rank))) if x.rank < rank else x

@@ -12,7 +12,17 @@ from torch.nn import functional as F
 from migrate.errors import ModelError
 from migrate.helpers import helper
 from migrate.layers.convolution import parameter
-from migrate.layers.recurrent import LIMIT, Recurrent, activations, linear_steps, load, stack
+from migrate.layers.recurrent import (
+    LIMIT,
+    Recurrent,
+    activations,
+    linear_steps,
+    load,
+    mil_activation,
+    mil_weights,
+    stack,
+)
+from migrate.lowering import lowers
 from migrate.registry import layer
 from migrate.tracing import at_most, is_traced
 
@@ -134,6 +144,50 @@ def run_lstm(
         hs.append(h)
         cs.append(c)
     return torch.cat(ys, -1), (torch.stack(hs), torch.stack(cs))
+
+
+def _is_in_mil(
+    lstm: Any, steps: Any, states: Any, clip: Any, functions: Any, peepholes: Any, coupled: bool
+) -> bool:
+    """Tell whether MIL's lstm has these options; it has one set of activations for both ways."""
+    known = {tuple(map(mil_activation, row)) for row in functions}
+    return not coupled and len(known) == 1 and None not in known.pop()
+
+
+@lowers(run_lstm, when=_is_in_mil)
+def _run_lstm_in_mil(
+    mb: Any, lstm: nn.LSTM, steps: Any, states: Any, clip: float, functions: Any,
+    peepholes: Any, coupled: bool,
+) -> tuple[Any, tuple[Any, Any]]:  # fmt: skip
+    directions = len(functions)
+    given: dict[str, Any] = {"direction": "bidirectional" if directions > 1 else "forward"}
+    for d, (torch_suffix, suffix) in enumerate(zip(DIRECTIONS, ("", "_back"), strict=True)):
+        if d < directions:
+            names = ("weight_ih", "weight_hh", "bias")
+            arrays = mil_weights(lstm, torch_suffix)
+            given |= {
+                f"{name}{suffix}": _in_mil_order(a) for name, a in zip(names, arrays, strict=True)
+            }
+            given |= {f"peephole{suffix}": peepholes[d].val} if peepholes else {}
+    found = [str(mil_activation(f)) for f in functions[0]]
+    gates, block, final = (n.replace("sigmoid_hard", "hard_sigmoid") for n in found)
+    width = [-1, directions * lstm.hidden_size]  # MIL has the directions side by side
+    h, c = (mb.reshape(x=mb.transpose(x=s, perm=[1, 0, 2]), shape=width) for s in states)
+    ys, *finals = mb.lstm(
+        x=steps, initial_h=h, initial_c=c, output_sequence=True, clip=clip,
+        recurrent_activation=gates, cell_activation=block, activation=final, **given,
+    )  # fmt: skip
+    shape = [-1, directions, lstm.hidden_size]
+    h, c = (mb.transpose(x=mb.reshape(x=s, shape=shape), perm=[1, 0, 2]) for s in finals)
+    return ys, (h, c)
+
+
+def _in_mil_order(weight: Any) -> Any:
+    """Return weights with the gates in the order of MIL: input, forget, output, cell."""
+    if weight is None:
+        return None
+    i, f, z, o = np.split(weight, 4)
+    return np.concatenate([i, f, o, z])
 
 
 @layer("uniDirectionalLSTM")

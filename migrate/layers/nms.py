@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate.helpers import helper
+from migrate.lowering import converting, fixed, lowers
 from migrate.registry import layer
 from migrate.tracing import refuse_traced
 
@@ -39,7 +40,10 @@ class Suppression(nn.Module):
         max_boxes: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return boxes, scores and indices padded with 0, 0 and -1, and how many are valid."""
-        refuse_traced("which boxes overlap", boxes, scores)
+        limits = [n for n in (iou_threshold, score_threshold, max_boxes) if n is not None]
+        refuse_traced("a limit", *limits)
+        if not converting():
+            refuse_traced("which boxes overlap", boxes, scores)
         return suppress(
             boxes,
             scores,
@@ -73,6 +77,22 @@ def suppress(
         torch.stack([fill(k.to(boxes.dtype), limit, -1) for k in kept]),
         boxes.new_tensor([len(k) for k in kept]),
     )
+
+
+@lowers(suppress)
+def _suppress_in_mil(
+    mb: Any, boxes: Any, scores: Any, iou: Any, least: Any, limit: Any, per_class: bool
+) -> list[Any]:
+    iou, least = (float(fixed(n, "a threshold")) for n in (iou, least))
+    found = mb.non_maximum_suppression(
+        boxes=boxes,
+        scores=scores,
+        iou_threshold=iou,
+        score_threshold=least,
+        max_boxes=int(fixed(limit, "maxBoxes")),
+        per_class_suppression=per_class,
+    )
+    return [*found[:2], *(mb.cast(x=n, dtype="fp32") for n in found[2:])]
 
 
 def select(

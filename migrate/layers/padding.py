@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.lowering import known, lowers
 from migrate.network import LARGEST
 
 if TYPE_CHECKING:
@@ -114,3 +116,24 @@ class Pad(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the padded blob."""
         return F.pad(x, self.amounts) if any(self.amounts) else x
+
+
+@lowers("pad")
+def _pad_in_mil(mb: Any, x: Any, amounts: Any, mode: Any, value: Any) -> Any:
+    """Pad by computed amounts, or by negative ones, which cut off; coremltools does neither."""
+    given = amounts if isinstance(amounts, list) else list(amounts.val)
+    if mode.val != "constant" or all(known(n) is not None and known(n) >= 0 for n in given):
+        return NotImplemented
+    ends = [np.int32(0)] * (2 * x.rank)
+    for place, n in enumerate(given):  # torch has the last axis first
+        ends[2 * (x.rank - 1 - place // 2) + place % 2] = (
+            n if known(n) is None else np.int32(known(n))
+        )
+    pads = mb.concat(values=[mb.expand_dims(x=n, axes=[0]) for n in ends], axis=0)
+    filled = 0.0 if value is None or value.val is None else float(value.val)
+    y = mb.pad(x=x, pad=mb.maximum(x=pads, y=0), mode="constant", constant_val=filled)
+    cuts = mb.maximum(x=mb.sub(x=0, y=pads), y=0)
+    begin, end = (
+        mb.gather(x=cuts, indices=np.arange(side, 2 * x.rank, 2, dtype=np.int32)) for side in (0, 1)
+    )
+    return mb.slice_by_index(x=y, begin=begin, end=mb.sub(x=mb.shape(x=y), y=end))

@@ -6,6 +6,7 @@ The proto says that H and W are 1; where they are not, they count as batch.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from torch.nn import functional as F
 from migrate import registry, weights
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.layers.activation import hard_sigmoid, linear_function
 from migrate.layers.convolution import parameter
 from migrate.layers.dense import positive
+from migrate.lowering import lowers
 from migrate.registry import layer
 from migrate.shapes import rank5
 from migrate.tracing import surely
@@ -150,6 +153,16 @@ def run_rnn(
     return torch.stack(outputs), h
 
 
+@lowers(run_rnn, when=lambda rnn, steps, h, activation: mil_activation(activation) is not None)
+def _run_rnn_in_mil(mb: Any, rnn: nn.RNN, steps: Any, h: Any, activation: Step) -> tuple[Any, Any]:
+    inputs, hidden, bias = mil_weights(rnn)
+    ys, last = mb.rnn(
+        x=steps, initial_h=mb.squeeze(x=h, axes=[0]), weight_ih=inputs, weight_hh=hidden,
+        bias=bias, output_sequence=True, activation=mil_activation(activation),
+    )  # fmt: skip
+    return ys, mb.expand_dims(x=last, axes=[0])
+
+
 def linear_steps(rnn: nn.RNNBase, steps: Tensor, suffix: str = "") -> tuple[Tensor, ...]:
     """Return W x + b at each step."""
     weight = getattr(rnn, f"weight_ih_l0{suffix}")
@@ -211,6 +224,24 @@ def run_gru(
     return torch.stack(outputs), h
 
 
+@lowers(run_gru, when=lambda *args: None not in map(mil_activation, args[-2:]))
+def _run_gru_in_mil(
+    mb: Any, steps: Any, h: Any, weight: Any, recursion: Any, bias: Any, f: Step, g: Step
+) -> tuple[Any, Any]:
+    ys, last = mb.gru(
+        x=steps, initial_h=mb.squeeze(x=h, axes=[0]), weight_ih=mil_gru_order(weight.val),
+        weight_hh=mil_gru_order(recursion.val), bias=mil_gru_order(bias.val), output_sequence=True,
+        recurrent_activation=mil_activation(f), activation=mil_activation(g),
+    )  # fmt: skip
+    return ys, mb.expand_dims(x=last, axes=[0])
+
+
+def mil_gru_order(weight: Any) -> Any:
+    """Return weights with the gates in the order of MIL: reset, output, update."""
+    update, reset, output = np.split(weight, 3)
+    return np.concatenate([reset, output, update])
+
+
 @layer("gru")
 def gru(p: Any) -> Step:
     """Run gated recurrent units."""
@@ -256,3 +287,28 @@ def load(net: nn.RNNBase, suffix: str, inputs: Any, hidden: Any, bias: Any) -> N
     if bias is not None:
         setattr(net, f"bias_ih_l0{suffix}", parameter(bias))
         setattr(net, f"bias_hh_l0{suffix}", parameter(np.zeros_like(bias)))
+
+
+def mil_activation(function: Step) -> str | None:
+    """Return MIL's name of a recurrent layer's activation; None if it knows none like it.
+
+    What MIL's scaled_tanh multiplies by is documented nowhere, so it is not used.
+    """
+    if isinstance(function, partial):
+        given = [np.float32(function.keywords[name]) for name in ("alpha", "beta")]
+        if function.func is linear_function and given == [1, 0]:
+            return "linear"
+        usual = [np.float32(0.2), np.float32(0.5)]
+        return "sigmoid_hard" if function.func is hard_sigmoid and given == usual else None
+    return {torch.sigmoid: "sigmoid", torch.tanh: "tanh", F.relu: "relu"}.get(function)
+
+
+def mil_weights(net: nn.RNNBase, suffix: str = "") -> tuple[Any, ...]:
+    """Return the weights of a direction for inputs and hidden state, and its bias, as arrays."""
+    names = (
+        ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0")
+        if net.bias
+        else ("weight_ih_l0", "weight_hh_l0")
+    )
+    found = [getattr(net, f"{name}{suffix}").numpy() for name in names]
+    return (*found, None)[:3]

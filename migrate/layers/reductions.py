@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from migrate.errors import ModelError
+from migrate.lowering import lowers
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def product(x: Tensor, axes: Axes, keep: bool) -> Tensor:
     return x if keep else x.squeeze(axes)
 
 
+@lowers("prod")
+def _product_in_mil(mb: Any, x: Any, axis: Any, keep: Any, dtype: Any) -> Any:
+    return mb.reduce_prod(x=x, axes=[axis.val], keep_dims=keep)
+
+
 REDUCTIONS: dict[str, Reduction] = {
     "reduceL1": l1,
     "reduceL2": l2,
@@ -73,7 +79,7 @@ def _reduction(function: Reduction, p: Any) -> Step:
     def step(x: Tensor) -> Tensor:
         axes = tuple(range(x.ndim)) if p.reduceAll else fixed
         if len(axes) == x.ndim and not p.keepDims:
-            return function(x, axes, True).reshape(())
+            return function(x, axes, True).squeeze(axes)
         return function(x, axes, p.keepDims)
 
     return step

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
+from migrate.lowering import lowers
 from migrate.registry import layer
 from migrate.shapes import CHANNEL, HEIGHT, SEQUENCE, WIDTH, affordable, rank5, same_rank
 
@@ -141,3 +142,8 @@ def slice_layer(p: Any) -> Step:
     axis = (CHANNEL, HEIGHT, WIDTH)[p.axis]
     index = (..., slice(start, end, stride)) + (slice(None),) * (-1 - axis)
     return lambda x: x[index]
+
+
+@lowers("flatten")
+def _flatten_in_mil(mb: Any, x: Any, *axes: Any) -> Any:
+    return NotImplemented if x.rank else mb.expand_dims(x=x, axes=[0])

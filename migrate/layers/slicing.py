@@ -9,6 +9,7 @@ import torch
 from migrate.errors import ModelError
 from migrate.helpers import helper
 from migrate.layers.tensor import positive
+from migrate.lowering import expressed, fixed, lowers
 from migrate.registry import layer
 from migrate.tracing import refuse_traced
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 FIELDS = ("beginIds", "endIds", "strides", "beginMasks", "endMasks", "squeezeMasks")
+MIL_FIELDS = ("begin", "end", "stride", "begin_mask", "end_mask", "squeeze_mask")
 
 
 def cut(x: Tensor, columns: list[Any]) -> Tensor:
@@ -63,7 +65,10 @@ def sliceStatic(p: Any) -> Step:
     def slice_static(x: Tensor) -> Tensor:
         return cut(x, columns)
 
-    return slice_static
+    def in_mil(mb: Any, x: Any) -> Any:
+        return mb.slice_by_index(x=x, **dict(zip(MIL_FIELDS, columns, strict=True)))
+
+    return expressed(slice_static, in_mil)
 
 
 @layer("sliceDynamic")
@@ -90,6 +95,16 @@ def cut_between(x: Tensor, given: list[Tensor], stored: list[list[int]]) -> Tens
     """
     bounds = [t.flatten().long() for t in given]
     return cut(x, [t.unbind() for t in bounds[:2]] + [t.tolist() for t in bounds[2:]] + stored)
+
+
+@lowers(cut_between)
+def _cut_between_in_mil(mb: Any, x: Any, given: list[Any], stored: list[list[Any]]) -> Any:
+    bounds = [mb.reshape(x=mb.cast(x=n, dtype="int32"), shape=[-1]) for n in given[:2]]
+    values = [fixed(n, "which way it goes").ravel().tolist() for n in given[2:]] + stored
+    ways, masks = values[: 3 - len(bounds)], values[3 - len(bounds) :]
+    columns = bounds + [[int(n) for n in way] for way in ways]
+    columns += [[bool(n) for n in mask] for mask in masks]
+    return mb.slice_by_index(x=x, **dict(zip(MIL_FIELDS, columns, strict=True)))
 
 
 def _check_strides(p: Any) -> None:
@@ -122,4 +137,7 @@ def slidingWindows(p: Any) -> Step:
     def windows(x: Tensor) -> Tensor:
         return x.unfold(p.axis, p.windowSize, p.step).movedim(-1, positive(p.axis, x.ndim) + 1)
 
-    return windows
+    def in_mil(mb: Any, x: Any) -> Any:
+        return mb.sliding_windows(x=x, axis=p.axis, size=int(p.windowSize), stride=int(p.step))
+
+    return expressed(windows, in_mil)

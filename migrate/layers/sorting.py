@@ -9,6 +9,7 @@ from torch import Tensor
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.lowering import known, lowers, whole
 from migrate.registry import layer
 from migrate.shapes import affordable
 
@@ -43,6 +44,18 @@ def top_k(x: Tensor, k: Tensor | int, axis: int, smallest: bool) -> tuple[Tensor
     return x.gather(axis, indices), indices.to(x.dtype)
 
 
+@lowers(top_k)
+def _top_k_in_mil(mb: Any, x: Any, k: Any, axis: int, smallest: bool) -> tuple[Any, Any]:
+    count = known(k)
+    if count is not None:
+        values, indices = mb.topk(x=x, k=int(count), axis=axis, ascending=smallest)
+        return values, mb.cast(x=indices, dtype="fp32")
+    order = mb.argsort(x=x, axis=axis, ascending=smallest)
+    first = mb.range_1d(start=0, end=whole(mb, k), step=1)
+    indices = mb.gather(x=order, indices=first, axis=axis)
+    return mb.gather_along_axis(x=x, indices=indices, axis=axis), mb.cast(x=indices, dtype="fp32")
+
+
 @layer("argSort")
 def argSort(p: Any) -> Step:
     """Return the indices that sort an axis."""
@@ -63,3 +76,8 @@ def _extreme(find: Callable[..., Tensor]) -> Builder:
 
 for _field, _find in {"argMax": torch.argmax, "argMin": torch.argmin}.items():
     layer(_field)(_extreme(_find))
+
+
+@lowers("argsort")
+def _argsort_in_mil(mb: Any, x: Any, stable: Any, axis: Any, descending: Any) -> Any:
+    return mb.argsort(x=x, axis=axis, ascending=not descending.val)

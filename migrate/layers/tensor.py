@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.lowering import converting, known, lowers, whole
 from migrate.registry import layer
 from migrate.shapes import affordable
 from migrate.tracing import refuse_traced
@@ -62,6 +64,13 @@ def splitND(p: Any) -> Step:
     return lambda x: torch.tensor_split(x, count, p.axis)
 
 
+@lowers("tensor_split")
+def _tensor_split_in_mil(mb: Any, x: Any, count: Any, axis: Any) -> list[Any]:
+    length, parts = int(x.shape[axis.val]), int(count.val)
+    sizes = [length // parts + (i < length % parts) for i in range(parts)]
+    return list(mb.split(x=x, split_sizes=sizes, axis=axis))
+
+
 @layer("tile")
 def tile(p: Any) -> Step:
     """Repeat along each axis, as often as the parameter or the second input says."""
@@ -95,7 +104,7 @@ def reverse(p: Any) -> Step:
     def flip(x: Tensor) -> Tensor:
         if len(p.reverseDim) != x.ndim:
             raise ValueError(f"reverseDim has {len(p.reverseDim)} entries, not {x.ndim}")
-        return x.flip(axes)
+        return x.flip(axes) if axes else x
 
     return flip
 
@@ -124,6 +133,12 @@ def reverse_sequences(x: Tensor, lengths: Tensor, batch: int, sequence: int) -> 
     return x.gather(sequence, source.expand_as(x))
 
 
+@lowers(reverse_sequences)
+def _reverse_sequences_in_mil(mb: Any, x: Any, lengths: Any, batch: int, sequence: int) -> Any:
+    lengths = mb.reshape(x=mb.cast(x=lengths, dtype="int32"), shape=[-1])
+    return mb.reverse_sequence(x=x, lengths=lengths, batch_axis=batch, seq_axis=sequence)
+
+
 @layer("softmaxND")
 def softmaxND(p: Any) -> Step:
     """Normalize exponentials along an axis."""
@@ -135,9 +150,9 @@ def cumSum(p: Any) -> Step:
     """Sum up along an axis, from either end, with or without the element itself."""
 
     def cumulate(x: Tensor, given: Tensor | None = None) -> Tensor:
-        if given is not None:
+        if given is not None and not converting():
             refuse_traced("the axis", given)
-        elif not (p.reverse or p.excludeFinalSum):
+        if given is None and not (p.reverse or p.excludeFinalSum):
             return torch.cumsum(x, p.axis)
         return cumulative_sum(x, p.axis if given is None else given, p.reverse, p.excludeFinalSum)
 
@@ -153,6 +168,19 @@ def cumulative_sum(x: Tensor, axis: Tensor | int, reverse: bool, exclusive: bool
         first = y.narrow(axis, 0, 1)
         y = torch.cat([torch.zeros_like(first), y.narrow(axis, 0, y.shape[axis] - 1)], axis)
     return y.flip([axis]) if reverse else y
+
+
+@lowers(cumulative_sum)
+def _cumulative_sum_in_mil(mb: Any, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
+    sums = partial(mb.cumsum, x=x, reverse=reverse, exclusive=exclusive)
+    if known(axis) is not None:
+        return sums(axis=int(known(axis)))
+    axis = whole(mb, axis)  # MIL takes constants, so all are computed
+    found = sums(axis=0)
+    for i in range(1, x.rank):
+        chosen = mb.logical_or(x=mb.equal(x=axis, y=i), y=mb.equal(x=axis, y=i - x.rank))
+        found = mb.select(cond=chosen, a=sums(axis=i), b=found)
+    return found
 
 
 @layer("oneHot")
@@ -178,3 +206,17 @@ def one_hot_vectors(x: Tensor, size: Tensor | int, axis: int, on: float, off: fl
     shape[axis] = -1
     hot = x.long().unsqueeze(axis) == torch.arange(count, device=x.device).reshape(shape)
     return torch.where(hot, on, off).to(x.dtype)
+
+
+@lowers(one_hot_vectors)
+def _one_hot_vectors_in_mil(mb: Any, x: Any, size: Any, axis: int, on: float, off: float) -> Any:
+    x, count = mb.cast(x=x, dtype="int32"), known(size)
+    if count is not None:
+        return mb.one_hot(
+            indices=x, one_hot_vector_size=int(count), axis=axis, on_value=on, off_value=off
+        )
+    places = mb.range_1d(start=0, end=whole(mb, size), step=1)
+    places = mb.reshape(x=places, shape=along(axis, x.rank + 1))
+    hot = mb.equal(x=mb.expand_dims(x=x, axes=[axis]), y=places)
+    on, off = (mb.fill(shape=mb.shape(x=hot), value=value) for value in (on, off))
+    return mb.select(cond=hot, a=on, b=off)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from migrate.errors import ModelError
 from migrate.layers.elementwise import choose
+from migrate.lowering import lowers
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -67,3 +68,16 @@ def gelu(p: Any) -> Step:
 
 def _sigmoid_gelu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(1.702 * x)
+
+
+@lowers("asinh")
+def _asinh_in_mil(mb: Any, x: Any) -> Any:
+    size = mb.abs(x=x)
+    root = mb.sqrt(x=mb.add(x=mb.square(x=size), y=1.0))
+    return mb.mul(x=mb.sign(x=x), y=mb.log(x=mb.add(x=size, y=root), epsilon=0.0))
+
+
+@lowers("acosh")
+def _acosh_in_mil(mb: Any, x: Any) -> Any:
+    root = mb.sqrt(x=mb.sub(x=mb.square(x=x), y=1.0))
+    return mb.log(x=mb.add(x=x, y=root), epsilon=0.0)

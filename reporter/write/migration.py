@@ -46,8 +46,7 @@ class Migration:
 
     source: ModelIdentity
     package: ModelIdentity
-    precision: str
-    target: str
+    options: migrate.Options
     layers: int
     features: tuple[FeatureChange, ...]
     findings: tuple[str, ...]
@@ -58,8 +57,7 @@ class Migration:
 def write(
     model: Path,
     out: Path,
-    precision: str = "fp16",
-    target: str = "iOS16",
+    options: migrate.Options | None = None,
     force: bool = False,
     progress: Progress | None = None,
     custom: Sequence[str] = (),
@@ -68,9 +66,8 @@ def write(
 
     The folder holds the package, model.py and its weights, migration.json and migration.md.
     """
-    progress = progress or Silent()
+    progress, options = progress or Silent(), options or migrate.Options()
     check_free(out, force)
-    migrate.check_options(precision, target)
     progress.step("reading the model")
     spec = migrate.load_spec(model)
     network = migrate.read(model)
@@ -80,23 +77,27 @@ def write(
     mismatches = migrate.mismatches(net, migrate.output_shapes(net))
     progress.step("converting to an ML Program")
     try:
-        program = migrate.to_mlprogram(spec, precision, target, builders)
+        conversion = migrate.convert(net, spec, options)
     except migrate.AnereportError as error:
         raise type(error)(f"{error}; --source-only writes the PyTorch source alone") from error
     progress.step("writing")
     with new_folder(out, force) as folder:
         unwritten = _write_source(net, folder, model.stem)
         package = folder / f"{model.stem}.mlpackage"
-        migrate.save(program, package)
-        changes = _changes(spec, program.get_spec())
+        migrate.save(conversion.program, package)
+        changes = _changes(spec, conversion.program.get_spec())
         migration = Migration(
             source=identify(model),
             package=identify(package),
-            precision=precision,
-            target=target,
+            options=options,
             layers=len(network.all_layers()),
             features=changes,
-            findings=(*_findings(network, mismatches), *_lost(changes), *unwritten),
+            findings=(
+                *_findings(network, mismatches),
+                *conversion.limits,
+                *_lost(changes),
+                *unwritten,
+            ),
             has_source=not unwritten,
         )
         text = json.dumps(_plain(migration), indent=1, ensure_ascii=False) + "\n"
@@ -139,16 +140,6 @@ def _findings(network: Any, mismatches: list[Any]) -> tuple[str, ...]:
     for blob, names in network.overwritten().items():
         writers = " and ".join(f"'{name}'" for name in names)
         found.append(f"blob '{blob}' is written by {writers}; the later one wins")
-    doubles = [f.name for f in (*network.inputs, *network.outputs) if f.dtype == "float64"]
-    if doubles:
-        names = ", ".join(f"'{name}'" for name in doubles)
-        found.append(f"{names}: DOUBLE becomes FLOAT32, the widest an ML Program's features have")
-    for feature in network.inputs:
-        if feature.shapes or feature.bounds:
-            shape = "x".join(map(str, migrate.default_shape(feature)))
-            found.append(
-                f"input '{feature.name}' allows several shapes; the ML Program is made for {shape}"
-            )
     return tuple(found)
 
 

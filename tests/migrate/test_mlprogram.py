@@ -8,7 +8,8 @@ import pytest
 import migrate
 from migrate import UnsupportedError
 from migrate.coreml import proto
-from migrate.mlprogram import PRECISIONS, TARGETS, ConversionError
+from migrate.mlprogram import ConversionError
+from migrate.options import PRECISIONS, TARGETS
 
 ARRAY = proto("FeatureTypes_pb2").ArrayFeatureType
 IMAGE = proto("FeatureTypes_pb2").ImageFeatureType

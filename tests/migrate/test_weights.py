@@ -206,6 +206,72 @@ def test_a_scale_along_the_other_axis_is_refused():
         weights.array(w, (2, 3), "weights", channel_axis=1)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_collected_is_what_is_stored(axis):
+    codes, count = random_codes(3), SHAPE[axis]
+    scale, bias = np.linspace(0.25, 2, count), np.linspace(-1, 7, count)
+    with weights.collecting() as collected:
+        weights.array(message(floatValue=np.ones(60)), SHAPE, "bias")
+        w = message(rawValue=pack(codes, 3), bits=3, scale=scale, bias=bias)
+        values = weights.array(w, SHAPE, "weights", channel_axis=axis)
+    (found,) = collected
+    assert (found.field, found.bits, found.table) == ("weights", 3, None)
+    assert found.codes.dtype == np.uint8
+    np.testing.assert_array_equal(found.codes, codes)
+    across = [1, 1, 1, 1]
+    across[axis] = count
+    np.testing.assert_array_equal(found.scale, np.float32(scale).reshape(across))
+    np.testing.assert_array_equal(found.bias, np.float32(bias).reshape(across))
+    np.testing.assert_array_equal(found.values(), values)
+
+
+def test_tables_and_signed_codes_are_collected():
+    codes, table = random_codes(4), np.arange(16, dtype=np.float32) ** 2
+    signed = np.arange(-128, 128).astype(np.int8)
+    with weights.collecting() as collected:
+        weights.array(message(rawValue=pack(codes, 4), bits=4, table=table), SHAPE, "weights")
+        weights.array(message(int8RawValue=signed.tobytes(), scale=[3]), (256,), "bias")
+    first, second = collected
+    np.testing.assert_array_equal(first.table, table)
+    np.testing.assert_array_equal(first.values(), table[codes])
+    assert (second.field, second.bits, second.codes.dtype) == ("bias", 8, np.int8)
+    np.testing.assert_array_equal(second.values(), 3.0 * signed)
+
+
+def test_nothing_is_collected_of_what_does_not_fit():
+    with weights.collecting() as collected, pytest.raises(ModelError, match="expected 6"):
+        weights.array(message(rawValue=b"\0" * 5, bits=8, scale=[1]), (6,), "weights")
+    assert not collected
+
+
+def test_only_what_is_read_meanwhile_is_collected():
+    def read():
+        weights.array(message(rawValue=b"\1\2", bits=8, scale=[1]), (2,), "weights")
+
+    read()
+    with weights.collecting() as outer:
+        read()
+        with weights.collecting() as inner:
+            read()
+            read()
+        read()
+    read()
+    assert (len(outer), len(inner)) == (2, 2)
+
+
+def test_collecting_ends_with_an_error():
+    def fail():
+        with weights.collecting() as collected:
+            found.append(collected)
+            raise KeyError
+
+    found: list[list[weights.Quantised]] = []
+    with pytest.raises(KeyError):
+        fail()
+    weights.array(message(rawValue=b"\1\2", bits=8, scale=[1]), (2,), "weights")
+    assert found == [[]]
+
+
 @pytest.mark.parametrize(
     ("fields", "stored"),
     [

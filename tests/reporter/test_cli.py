@@ -322,7 +322,7 @@ def test_migrate_says_what_it_wrote(model):
         "wrote m/Tiny.mlpackage; beside it model.py (PyTorch), migration.md and .json\n"
     )
     found = json.loads(Path("m/migration.json").read_text())
-    assert (found["precision"], found["target"]) == ("fp32", "iOS15")
+    assert (found["options"]["precision"], found["options"]["target"]) == ("fp32", "iOS15")
     assert result.stderr == ""
 
 
