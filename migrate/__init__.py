@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from migrate.mlprogram import Conversion, convert, to_mlprogram
     from migrate.module import Interpreter, Model, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, read
-    from migrate.options import PRECISIONS, TARGETS, Options
+    from migrate.options import PRECISIONS, TARGETS, OptionError, Options
     from migrate.package import save
     from migrate.source import to_source
     from migrate.spec import load_spec
@@ -47,6 +47,7 @@ _HOMES = {
     "Network": "network",
     "UnsupportedError": "errors",
     "Conversion": "mlprogram",
+    "OptionError": "options",
     "Options": "options",
     "PRECISIONS": "options",
     "TARGETS": "options",
@@ -87,6 +88,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Network",
+    "OptionError",
     "Options",
     "Rounding",
     "UnsupportedError",

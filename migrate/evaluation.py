@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from migrate.network import Feature
 
 
+INT32_MAX = 2**31 - 1
+
+
 def evaluate(program: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """Return the outputs of an ML Program for inputs, both by feature name.
 
@@ -46,6 +49,8 @@ def evaluate(program: Any, inputs: dict[str, Any]) -> dict[str, Any]:
 def _named(inputs: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """Return the inputs by the names of the program: coremltools rewrites what MIL cannot hold."""
     names = {name: name if name in known else mil_name(name) for name in inputs}
+    clash = [name for name in names if names[name] != name and names[name] in inputs]
+    names.update({name: name for name in clash})
     return {names[name] if names[name] in known else name: x for name, x in inputs.items()}
 
 
@@ -54,7 +59,14 @@ def _input(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> Tens
     value = inputs.get(feature.name)
     if feature.dtype == "int32" and np.asarray(value).dtype.kind == "f":
         raise InputError(f"input {feature.name!r} takes integers, got {np.asarray(value).dtype}")
-    return features.to_tensor(feature, inputs, torch.float64).to(dtype)
+    x = features.to_tensor(feature, inputs, torch.float64)
+    if dtype == torch.int32 and bool(((x < -INT32_MAX - 1) | (x > INT32_MAX)).any()):
+        raise InputError(f"input {feature.name!r} has integers of more than 32 bits")
+    if x.ndim != len(feature.shape):
+        raise InputError(
+            f"input {feature.name!r} has {x.ndim} dimensions, the model takes {len(feature.shape)}"
+        )
+    return x.to(dtype)
 
 
 def _output(feature: Feature, value: Any) -> Any:

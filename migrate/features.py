@@ -254,12 +254,13 @@ def _product(shape: Sequence[int]) -> str:
 
 
 def _from_pil(feature: Feature, value: Any) -> Any:
-    """Return a PIL image as (H, W, C) or (H, W), channels in the feature's order."""
+    """Return a PIL image as (C, H, W) or (H, W), channels in the feature's order."""
     if not hasattr(value, "convert"):
         return value
     modes = {"GRAYSCALE": "L", "GRAYSCALE_FLOAT16": "F"}
     array = np.asarray(value.convert(modes.get(feature.color, "RGB")))
-    return array[..., ::-1] if feature.color == "BGR" else array
+    array = array[..., ::-1] if feature.color == "BGR" else array
+    return array.transpose(2, 0, 1) if array.ndim == 3 else array
 
 
 def _channels_first(feature: Feature, x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +40,8 @@ PLACEHOLDER = "anereport::lowered"  # the operation below
 
 _OF_HELPERS: dict[Callable[..., Any], tuple[Callable[..., bool], Lowering]] = {}
 _OF_TORCH: dict[str, Lowering] = {}
+
+_ONE_AT_A_TIME = threading.RLock()  # coremltools keeps its table and what it builds in globals
 
 _library: Any = torch.library.Library("anereport", "DEF")  # type: ignore[no-untyped-call]
 _library.define("lowered(str key, Tensor[] tensors) -> Tensor[]")
@@ -177,7 +180,11 @@ class Lowerer:
         key, tensors = (context[name] for name in node.inputs)
         call = self.calls[key.val]
         args, kwargs = call.rebuild(tensors)
-        found = call.lowering(self.mil, *args, **kwargs)
+        try:
+            found = call.lowering(self.mil, *args, **kwargs)
+        except UnsupportedError as error:
+            place = ".".join(node.get_scope_info()[0][1:-1])  # behind the module's, before its own
+            raise UnsupportedError(f"layer {place!r}: {error}") from error
         context.add(pytree.tree_leaves(found), node.name)
 
     def _translation(self, lower: Lowering, usual: Any) -> Callable[[Any, Any], None]:
@@ -185,6 +192,8 @@ class Lowerer:
 
         def translate(context: Any, node: Any) -> None:
             found = lower(self.mil, *(context[name] for name in node.inputs))
+            if found is NotImplemented and usual is None:
+                raise UnsupportedError(f"coremltools has no translation of torch's {node.kind}")
             if found is NotImplemented:
                 usual(context, node)
             else:
@@ -206,16 +215,17 @@ class Lowerer:
         """Let coremltools know the translations while the context lasts."""
         from coremltools.converters.mil.frontend.torch import ops
 
-        table = ops._TORCH_OPS_REGISTRY.name_to_func_mapping
-        before = dict(table)
-        table[PLACEHOLDER] = self.translate
-        for name, lower in _OF_TORCH.items():
-            table[name] = self._translation(lower, before.get(name))
-        try:
-            yield
-        finally:
-            table.clear()
-            table.update(before)
+        with _ONE_AT_A_TIME:
+            table = ops._TORCH_OPS_REGISTRY.name_to_func_mapping
+            before = dict(table)
+            table[PLACEHOLDER] = self.translate
+            for name, lower in _OF_TORCH.items():
+                table[name] = self._translation(lower, before.get(name))
+            try:
+                yield
+            finally:
+                table.clear()
+                table.update(before)
 
 
 @contextmanager

@@ -7,19 +7,24 @@ Apple hardware is not observed here.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from migrate import interface, regions
+from migrate.classification import align_types, classifier
 from migrate.compressed import compress, left_out
 from migrate.coreml import coremltools
+from migrate.description import describe
 from migrate.errors import AnereportError, UnsupportedError
 from migrate.examples import runnable
 from migrate.features import class_features, tensor_outputs
@@ -32,8 +37,6 @@ from migrate.spec import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from migrate.network import Network
 
 
 class ConversionError(AnereportError):
@@ -70,54 +73,85 @@ def to_mlprogram(
     """
     options = Options(precision, target, features, tuple(keep_fp32), max_size)
     spec = load_spec(model)
-    return convert(to_torch(spec, custom), spec, options).program
+    return convert(to_torch(spec, custom), spec, options, digest(model)).program
 
 
-def convert(net: Model, source: Any, options: Options) -> Conversion:
-    """Return what `net`, the module of the spec `source`, converts to; see `to_mlprogram`."""
+def digest(model: Any) -> str:
+    """Return the sha256 of a model's file, or of the spec as it would be serialized."""
+    if isinstance(model, (str, PathLike)) and Path(model).is_file():
+        content = Path(model).read_bytes()
+    else:
+        content = load_spec(model).SerializeToString(deterministic=True)
+    return hashlib.sha256(content).hexdigest()
+
+
+def convert(net: Model, source: Any, options: Options, sha256: str) -> Conversion:
+    """Return what `net`, the module of the spec `source`, converts to; see `to_mlprogram`.
+
+    `sha256` is that of the source, which the program carries in its metadata.
+    """
     network = net.network
-    _check_names(options.keep_fp32, network)
+    options.check_layers([layer.name for layer in network.all_layers()])
     interface.check_ranks(network)
-    ct = coremltools()
-    varying = network.computes_sizes or any(feature.flexible for feature in network.inputs)
+    varying = network.computes_sizes or any(f.shapes or f.ranges for f in network.inputs)
     lowerer = Lowerer(varying, options.release)
     in_full: list[str] = []
 
     def finish(program: Any) -> None:
-        interface.align_types(network, program)
+        _check_ranks(program)
+        align_types(network, program)
         in_full.extend(compress(program, net.quantised, options.target))
 
-    with _quiet(), lowerer.translating(), pipeline(finish) as passes:
+    with lowerer.translating(), _quiet(), pipeline(finish) as passes:
         passes.remove_passes(left_out(net.quantised, options.target))
-        traced = _trace(net, lowerer)
-        try:
-            program = ct.convert(
-                traced,
-                inputs=interface.input_types(network, options),
-                outputs=interface.output_types(network, options),
-                classifier_config=interface.classifier(network),
-                convert_to="mlprogram",
-                minimum_deployment_target=getattr(ct.target, options.target),
-                compute_precision=_precision(net, options),
-                pass_pipeline=passes,
-                skip_model_load=True,
-            )
-        except AnereportError:
-            raise
-        except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConversionError(
-                f"coremltools could not convert the torch module to an ML Program: {first}"
-            ) from error
+        program = _converted(net, _trace(net, lowerer), options, passes)
         spec = program.get_spec()
-        interface.describe(spec, source, network)
-        described = ct.models.MLModel(
+        describe(spec, source, network, sha256)
+        described = coremltools().models.MLModel(
             spec,
             mil_program=program._mil_program,
             weights_dir=program.weights_dir,
             skip_model_load=True,
         )
     return Conversion(described, (*interface.limits(network, options), *in_full))
+
+
+def _converted(net: Model, traced: Any, options: Options, passes: Any) -> Any:
+    """Return what coremltools makes of the traced module; a failure is a ConversionError."""
+    ct, network = coremltools(), net.network
+    try:
+        return ct.convert(
+            traced,
+            inputs=interface.input_types(network, options),
+            outputs=interface.output_types(network, options),
+            classifier_config=classifier(network),
+            convert_to="mlprogram",
+            minimum_deployment_target=getattr(ct.target, options.target),
+            compute_precision=_precision(net, options),
+            pass_pipeline=passes,
+            skip_model_load=True,
+        )
+    except AnereportError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConversionError(
+            f"coremltools could not convert the torch module to an ML Program: {first}"
+        ) from error
+
+
+def _check_ranks(program: Any) -> None:
+    """Raise UnsupportedError for operations whose tensors have too many dimensions."""
+    high = [
+        ".".join(scope(op)) or op.op_type
+        for op in program.functions["main"].operations
+        if any((out.rank or 0) > interface.HIGHEST_RANK for out in op.outputs)
+    ]
+    if high:
+        raise UnsupportedError(
+            f"an ML Program's tensors have at most {interface.HIGHEST_RANK} dimensions; more has "
+            f"what comes of {', '.join(dict.fromkeys(high))}"
+        )
 
 
 class Traced(nn.Module):
@@ -149,15 +183,8 @@ def _trace(net: Model, lowerer: Lowerer) -> Any:
     with lowerer.listening():
         traced = torch.jit.trace(Traced(net), inputs, check_trace=False)  # type: ignore[no-untyped-call]
     if lowerer.refused:
-        raise UnsupportedError("; ".join(lowerer.refused))
+        raise UnsupportedError("; ".join(dict.fromkeys(lowerer.refused)))
     return traced
-
-
-def _check_names(layers: Sequence[str], network: Network) -> None:
-    known = {layer.name for layer in network.all_layers()}
-    unknown = [name for name in layers if name not in known]
-    if unknown:
-        raise UnsupportedError(f"the model has no layer '{unknown[0]}' to keep in float32")
 
 
 def _precision(net: Model, options: Options) -> Any:
@@ -175,7 +202,8 @@ def scope(op: Any) -> list[str]:
     """Return the names of the modules that a MIL operation comes from, the outermost first."""
     from coremltools.converters.mil.mil.scope import ScopeSource
 
-    return [str(name) for name in op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME, [])]
+    names = [str(name) for name in op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME, [])]
+    return names[1:-1]  # without that of what is traced, and the operation's own
 
 
 @contextmanager

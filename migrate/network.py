@@ -41,8 +41,15 @@ class Feature:
 
     @property
     def flexible(self) -> bool:
-        """Whether the description allows several shapes."""
+        """Whether the description allows several shapes, and says which."""
         return bool(self.shapes or self.bounds)
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The (lower, upper) bounds of an input's dimensions, of those that it leaves open too."""
+        is_open = not self.shapes and min(self.shape, default=1) < 1
+        open_too = tuple((n, n) if n > 0 else (1, -1) for n in self.shape) if is_open else ()
+        return self.bounds or open_too
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,34 @@ follows a layer that may set it becomes a branch on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from migrate.coreml import coremltools
+from migrate import flow
+from migrate.errors import ModelError, UnsupportedError
+from migrate.flow import CLOSE_TO_ZERO
 from migrate.lowering import Lowerer, converting, untraced
+from migrate.network import LARGEST
 
 if TYPE_CHECKING:
     from migrate.module import Block, Interpreter
 
     Blobs = dict[str, Tensor]
+    Course = Callable[[Blobs], None]  # changes the table
 
-LEFT = "left\0"  # the blob that says how an iteration is left; no file's blob has this name
+# Blobs of our own; no file's blob has such a name.
+LEFT = "left\0"  # how the iteration under way is left; only bodies of loops have it
+DONE, LIMIT = "done\0", "limit\0"  # how many iterations there were, and may be
+GOES = "goes\0"  # whether there is another
+OWN = (LEFT, DONE, LIMIT, GOES)  # a loop in a loop has others
 ON, CONTINUED, BROKEN = 0.0, 1.0, 2.0
 LEAVES = {"loopContinue": CONTINUED, "loopBreak": BROKEN}
-CLOSE_TO_ZERO = 1e-6  # BranchLayerParams
+MOST = 1000  # iterations that an example makes: on a way not meant for it, it may never end
 
 
 def tell_wanted(net: Interpreter) -> None:
@@ -34,55 +43,47 @@ def tell_wanted(net: Interpreter) -> None:
     ends = {blob for blob, _ in net.exits}
     for i, op in enumerate(net.ops):
         if op.layer.blocks:
-            later = {name for other in net.ops[i + 1 :] for name in other.layer.inputs}
-            getattr(net, op.child).wanted = ends | later
+            getattr(net, op.child).wanted = ends | _read(net, i + 1)
 
 
 def branch(ways: Sequence[Block], condition: Tensor, blobs: Blobs, wanted: set[str]) -> None:
     """Write to the table what one of two sub-networks gives of the wanted blobs."""
-    choose(condition, [partial(run, way, wanted=wanted) for way in ways], blobs, wanted)
+    choose(condition, [partial(run, way, wanted=wanted) for way in ways], ways, blobs, wanted)
 
 
 def choose(
-    condition: Tensor, ways: Sequence[Callable[[Blobs], None]], blobs: Blobs, wanted: set[str]
+    condition: Tensor,
+    courses: Sequence[Course],
+    blocks: Sequence[Block],
+    blobs: Blobs,
+    wanted: set[str],
 ) -> None:
-    """Write to the table what one of two functions of it does, the second for a condition of 0.
+    """Write to the table what one of two courses leaves, the second for a condition of 0.
 
     A blob that only one of them writes, and that did not exist, is zeros after the other.
     """
-    regions = [Region(way, list(blobs), wanted | {LEFT}) for way in ways]
-    values = list(blobs.values())
-    traced = [region.trace(values) for region in regions]
-    shapes = {n: shape for region in regions for n, shape in region.written.items()}
-    names = list(shapes)
-    if not names:
+    regions = [Region(course, blocks, blobs, wanted | {LEFT}) for course in courses]
+    written = {n: x for region in regions for n, x in region.written.items()}
+    for region in regions:
+        _require_ranks(written, {**blobs, **region.written})
+    if not written:
         return
 
-    def outcome(
-        region: Region, results: Sequence[Any], given: Sequence[Any], zero: Any
-    ) -> list[Any]:
-        """Return a value of each name: the region's, or else the one before, or else zeros."""
-        before = dict(zip(region.reads, given, strict=True))
-        found = {**before, **dict(zip(region.written, results, strict=True))}
-        return [found[n] if n in found else zero(shapes[n]) for n in names]
+    def outcome(found: dict[str, Any], zeros: Callable[[Any], Any]) -> dict[str, Any]:
+        return {n: found[n] if n in found else zeros(x.shape) for n, x in written.items()}
 
-    def compute(condition: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
+    def compute(condition: Tensor, given: Blobs) -> Blobs:
         way = 0 if bool(condition.reshape(()).abs() > CLOSE_TO_ZERO) else 1
-        return outcome(regions[way], traced[way](*values), values, torch.zeros)
+        return outcome({**given, **regions[way].compute(given)}, torch.zeros)
 
-    def in_mil(mb: Any, condition: Any, values: Sequence[Any]) -> Any:
-        def side(way: int) -> tuple[Any, ...]:
-            results = outcome(
-                regions[way], inline(traced[way], values), values, partial(_zeros, mb)
-            )
-            return tuple(mb.identity(x=x) for x in results)
+    def in_mil(mb: Any, condition: Any, given: dict[str, Any]) -> Any:
+        def side(region: Region) -> tuple[Any, ...]:
+            found = outcome({**given, **region.inline(given)}, partial(flow.zeros, mb))
+            return tuple(mb.identity(x=x) for x in found.values())
 
-        return mb.cond(
-            pred=_holds(mb, condition), _true_fn=lambda: side(0), _false_fn=lambda: side(1)
-        )
+        return flow.cond(mb, condition, [partial(side, region) for region in regions])
 
-    results = _lowerer().call(compute, in_mil, condition, values)
-    blobs.update(zip(names, results, strict=True))
+    blobs.update(_lowerer().call(compute, in_mil, condition, dict(blobs)))
 
 
 def loop(
@@ -97,60 +98,66 @@ def loop(
 
     LoopLayerParams: the condition comes before the count, and a break before both.
     """
-    wanted = wanted | set(blobs) | {variable}
+    wanted = wanted | {variable, DONE, GOES} | _read(condition) | _read(body)
+    check = partial(_check, condition=condition, variable=variable, wanted=wanted)
+    iterate = partial(_iterate, condition=condition, body=body, check=check, wanted=wanted)
+    table = {n: x for n, x in blobs.items() if n not in OWN}
+    table[DONE] = torch.zeros(1, dtype=torch.int32)
+    if isinstance(count, Tensor):
+        table[LIMIT] = count.int().reshape(1)
+    elif math.isfinite(count):
+        table[LIMIT] = torch.tensor([min(count, LARGEST)], dtype=torch.int32)
+    check(table)
+    region = Region(iterate, [condition, body], table, wanted)
+    new = {n: torch.zeros(x.shape) for n, x in region.written.items() if n not in table}
+    if new:  # an iteration that does not write them leaves what the one before it wrote
+        table.update(new)
+        region = Region(iterate, [condition, body], table, wanted)
+    _require_ranks(region.written, table)
+    carried = {n: table[n] for n in region.written}
+    others = {n: x for n, x in table.items() if n not in carried}
 
-    def goes_on(table: Blobs, done: Tensor) -> Tensor:
-        goes = (done < count).float().reshape(1)
-        if variable:
-            goes = goes * (table[variable].abs() > CLOSE_TO_ZERO).float().reshape(1)
-        return goes
-
-    def iterate(table: Blobs) -> None:
-        table[LEFT] = torch.full((1,), ON)
-        run(body, table, wanted)
-        table[DONE] = table[DONE] + 1
-        checked = partial(run, condition, wanted=wanted)
-        if not _may_leave(body, "loopBreak"):
-            checked(table)
-            table[GOES] = goes_on(table, table[DONE])
-            return
-        broken = (table[LEFT] == BROKEN).float()
-        choose(1 - broken, [checked, lambda table: None], table, wanted)
-        table[GOES] = goes_on(table, table[DONE]) * (1 - broken)
-
-    run(condition, blobs, wanted)
-    table = {**blobs, DONE: torch.zeros(1)}
-    table[GOES] = goes_on(table, table[DONE])
-    region = Region(iterate, list(table), wanted | {DONE, GOES})
-    traced = region.trace(list(table.values()))
-    carried = list(region.written)
-    start = [table[n] if n in table else torch.zeros(region.written[n]) for n in carried]
-    fixed = [n for n in table if n not in carried]
-
-    def values(carried_now: Sequence[Any], others: Sequence[Any]) -> list[Any]:
-        found = dict(zip([*carried, *fixed], [*carried_now, *others], strict=True))
-        return [found[n] for n in region.reads]
-
-    def compute(now: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
-        now = list(now)
-        while bool(now[carried.index(GOES)]):
-            now = list(traced(*values(now, others)))
+    def compute(now: Blobs, others: Blobs) -> Blobs:
+        for _ in range(MOST):
+            if not bool(now[GOES]):
+                break
+            now = region.compute({**others, **now})
         return now
 
-    def in_mil(mb: Any, now: Sequence[Any], others: Sequence[Any]) -> Any:
-        return mb.while_loop(
-            _cond=lambda *now: _holds(mb, now[carried.index(GOES)]),
-            _body=lambda *now: tuple(_varying(mb, x) for x in inline(traced, values(now, others))),
-            loop_vars=tuple(_varying(mb, x) for x in now),
-        )
+    def in_mil(mb: Any, now: dict[str, Any], others: dict[str, Any]) -> Any:
+        def body(*values: Any) -> list[Any]:
+            found = region.inline({**others, **dict(zip(now, values, strict=True))})
+            return list(found.values())
 
-    results = _lowerer().call(compute, in_mil, start, [table[n] for n in fixed])
-    blobs.update(zip(carried, results, strict=True))
-    for name in (DONE, GOES, LEFT):
-        blobs.pop(name, None)
+        return flow.while_loop(mb, list(now.values()), list(now).index(GOES), body)
+
+    table.update(_lowerer().call(compute, in_mil, carried, others))
+    blobs.update({n: x for n, x in table.items() if n not in OWN})
 
 
-DONE, GOES = "done\0", "goes\0"  # how many iterations there were, and whether there is another
+def _check(table: Blobs, condition: Block, variable: str, wanted: set[str]) -> None:
+    """Write to the table of a loop whether there is another iteration."""
+    run(condition, table, wanted)
+    goes = (table[DONE] < table[LIMIT]).float() if LIMIT in table else torch.ones(1)
+    if variable:
+        goes = goes * (_given(table, variable).abs() > CLOSE_TO_ZERO).float().reshape(1)
+    table[GOES] = goes
+
+
+def _end(table: Blobs) -> None:
+    table[GOES] = torch.zeros(1)
+
+
+def _iterate(table: Blobs, condition: Block, body: Block, check: Course, wanted: set[str]) -> None:
+    """Write to the table of a loop what an iteration gives."""
+    table[LEFT] = torch.full((1,), ON)
+    run(body, table, wanted)
+    table[DONE] = table[DONE] + 1
+    left = table.pop(LEFT)
+    if any(_leaves(op.layer, "loopBreak") for op in body.ops):
+        choose((left == BROKEN).float(), [_end, check], [condition], table, wanted)
+    else:
+        check(table)
 
 
 def run(block: Block, blobs: Blobs, wanted: set[str]) -> None:
@@ -161,22 +168,29 @@ def run(block: Block, blobs: Blobs, wanted: set[str]) -> None:
 def _run_from(block: Block, start: int, blobs: Blobs, wanted: set[str]) -> None:
     for i, op in enumerate(block.ops[start:], start):
         if op.layer.kind in LEAVES:
+            if LEFT not in blobs:
+                raise ModelError(f"a {op.layer.kind} layer is outside the bodyNetwork of a loop")
             blobs[LEFT] = torch.full((1,), LEAVES[op.layer.kind])
             return
         if not op.layer.blocks:
             blobs.update(zip(op.layer.outputs, block.call(op, blobs), strict=False))
             continue
-        after = wanted | {name for later in block.ops[i + 1 :] for name in later.layer.inputs}
-        flow = getattr(block, op.child)
-        flow.convert(blobs, blobs[op.layer.inputs[0]] if flow.own else None, after)
-        if LEFT in blobs and any(_leaves(op.layer, kind) for kind in LEAVES):
+        getattr(block, op.child).convert(blobs, wanted | _read(block, i + 1))
+        if any(_leaves(op.layer, kind) for kind in LEAVES):
             rest = partial(_run_from, block, i + 1, wanted=wanted)
-            choose(blobs[LEFT], [lambda table: None, rest], blobs, wanted)
+            choose(blobs[LEFT], [lambda table: None, rest], [block], blobs, wanted)
             return
 
 
-def _may_leave(block: Block, kind: str) -> bool:
-    return any(_leaves(op.layer, kind) for op in block.ops)
+def _read(block: Block, start: int = 0) -> set[str]:
+    """Return the blobs that layers of a block read, from one on, before these surely wrote them."""
+    found: set[str] = set()
+    written: set[str] = set()
+    for op in block.ops[start:]:
+        found |= set(op.layer.inputs) - written
+        if not op.layer.blocks:
+            written |= set(op.layer.outputs)
+    return found
 
 
 def _leaves(layer: Any, kind: str) -> bool:
@@ -185,75 +199,77 @@ def _leaves(layer: Any, kind: str) -> bool:
     return layer.kind == kind or any(_leaves(one, kind) for one in inner)
 
 
+def _given(blobs: Blobs, name: str) -> Tensor:
+    if name not in blobs:
+        raise ModelError("the blob of the condition has not been written")
+    return blobs[name]
+
+
+def _require_ranks(some: Blobs, others: Blobs) -> None:
+    """Refuse a blob that is of one rank here and of another there."""
+    for name, x in some.items():
+        if name in others and others[name].ndim != x.ndim:
+            raise UnsupportedError(
+                f"blob {name!r} has rank {others[name].ndim} on one way through the control flow "
+                f"and rank {x.ndim} on another, which MIL does not allow"
+            )
+
+
 class Region(nn.Module):
-    """A function over a table of blobs as one of tensors, which can be traced."""
+    """A course over a table of blobs, traced as a function of tensors.
+
+    `blocks` are those whose layers it calls.
+    """
 
     def __init__(
-        self, function: Callable[[Blobs], None], reads: Sequence[str], wanted: set[str]
+        self, course: Course, blocks: Iterable[Block], blobs: Blobs, wanted: set[str]
     ) -> None:
         super().__init__()
-        self.function, self.reads, self.wanted = function, list(reads), wanted
-        self.written: dict[str, tuple[int, ...]] = {}  # the shapes that a trace has seen
-
-    def trace(self, values: Sequence[Tensor]) -> Any:
-        """Return the traced function; it gives `written`, in that order."""
+        self.course, self.wanted = course, wanted
+        self.layers = nn.ModuleList(map(_layers, blocks))  # a trace names what is a child
+        self.reads = list(blobs)
+        self.written: Blobs = {}  # as the trace has seen them
         with untraced():
-            return torch.jit.trace(self, tuple(values), check_trace=False)  # type: ignore[no-untyped-call]
+            values = tuple(blobs.values())
+            self.traced: Any = torch.jit.trace(self, values, check_trace=False)  # type: ignore[no-untyped-call]
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """Return the wanted blobs that the function has written."""
+        """Return the wanted blobs that the course has written."""
         before = dict(zip(self.reads, values, strict=True))
         blobs = dict(before)
-        self.function(blobs)
-        changed = {
+        self.course(blobs)
+        self.written = {
             n: _like(x, before.get(n))
             for n, x in blobs.items()
             if n in self.wanted and x is not before.get(n)
         }
-        self.written = {n: tuple(map(int, x.shape)) for n, x in changed.items()}
-        return tuple(changed.values())
+        return tuple(self.written.values())
+
+    def compute(self, blobs: Blobs) -> Blobs:
+        """Return the blobs that it writes."""
+        return dict(zip(self.written, self.traced(*self._values(blobs)), strict=True))
+
+    def inline(self, blobs: dict[str, Any]) -> dict[str, Any]:
+        """Return the MIL variables that it writes, in the block under construction."""
+        return dict(zip(self.written, flow.inline(self.traced, self._values(blobs)), strict=True))
+
+    def _values(self, blobs: dict[str, Any]) -> list[Any]:
+        return [blobs[name] for name in self.reads]
+
+
+def _layers(block: Block) -> nn.Module:
+    """Return a module of the layers of a block that are no control flow, by their names in it."""
+    layers = nn.Module()
+    for op in block.ops:
+        if not op.layer.blocks:
+            layers.add_module(op.child, getattr(block, op.child))
+    return layers
 
 
 def _like(x: Tensor, before: Tensor | None) -> Tensor:
     """Return a single number at the rank of what it replaces; to Core ML it is the same."""
     single = before is not None and x.ndim != before.ndim and x.numel() == before.numel() == 1
     return x.reshape(before.shape) if single and before is not None else x
-
-
-def inline(traced: Any, values: Sequence[Any]) -> list[Any]:
-    """Return what a traced function makes of MIL variables, in the block under construction."""
-    from coremltools.converters.mil.frontend.torch.converter import TorchConverter
-    from coremltools.converters.mil.frontend.torch.ops import convert_nodes
-
-    ct = coremltools()
-    given = [
-        ct.TensorType(name=f"given_{i}", shape=tuple(1 for _ in x.shape))
-        for i, x in enumerate(values)
-    ]
-    converter = TorchConverter(traced, inputs=given)
-    for name, value in zip(converter.graph.inputs, values, strict=True):
-        converter.context.add(value, torch_name=name)
-    converter.convert_const()
-    convert_nodes(converter.context, converter.graph)
-    return [converter.context[name] for name in converter.graph.outputs]
-
-
-def _varying(mb: Any, value: Any) -> Any:
-    """Return a variable of this value that coremltools does not take for a constant of the loop."""
-    variable = mb.identity(x=value)
-    variable._sym_val = None
-    if not value.rank:  # it has two types for a scalar
-        variable._sym_type = value.dtype
-    return variable
-
-
-def _holds(mb: Any, condition: Any) -> Any:
-    scalar = mb.squeeze(x=condition) if condition.rank else condition
-    return mb.greater(x=mb.abs(x=scalar), y=CLOSE_TO_ZERO)
-
-
-def _zeros(mb: Any, shape: tuple[int, ...]) -> Any:
-    return mb.fill(shape=list(shape), value=0.0)
 
 
 def _lowerer() -> Lowerer:

@@ -12,6 +12,7 @@ import torch
 
 from migrate.errors import UnsupportedError
 from migrate.helpers import recorder
+from migrate.lowering import converting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +53,8 @@ def shape_of(x: Tensor) -> Tensor:
 def refuse_traced(what: str, *values: Tensor) -> None:
     """Raise UnsupportedError if a pass is recorded and any of the values comes from the data."""
     if is_traced(*values) and any(_from_data(value) for value in values):
+        if converting():
+            raise UnsupportedError(f"{what} is computed by the model, which MIL does not allow")
         raise UnsupportedError(f"{what} depends on data, so it cannot be traced or exported")
 
 

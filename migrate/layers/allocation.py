@@ -186,6 +186,20 @@ def squeeze(p: Any) -> Step:
     return remove
 
 
+@lowers("squeeze")
+def _squeeze_in_mil(mb: Any, x: Any, axes: Any = None) -> Any:
+    """Remove dimensions that are not known to be 1, which coremltools would keep."""
+    if axes is None or axes.val is None:
+        return NotImplemented
+    wanted = [int(axis) for axis in np.atleast_1d(axes.val)]
+    sizes = [x.shape[axis] for axis in wanted]
+    return (
+        mb.squeeze(x=x, axes=wanted)
+        if not all(isinstance(n, (int, np.integer)) for n in sizes)
+        else NotImplemented
+    )
+
+
 @layer("expandDims")
 def expandDims(p: Any) -> Step:
     """Insert dimensions of 1, at these axes of the output."""

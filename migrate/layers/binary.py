@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from migrate.lowering import lowers
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -69,3 +70,9 @@ def _logic(function: Step, p: Any) -> Step:
 for _table, _build in ((ARITHMETIC, _arithmetic), (COMPARISONS, _comparison), (LOGIC, _logic)):
     for _field, _function in _table.items():
         layer(_field)(functools.partial(_build, _function))
+
+
+@lowers("remainder")
+def _remainder_in_mil(mb: Any, x: Any, y: Any) -> Any:
+    """Return MIL's own remainder, where coremltools subtracts a product, which may be rounded."""
+    return mb.mod(x=x, y=y) if x.dtype == y.dtype else NotImplemented

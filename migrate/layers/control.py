@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from migrate import regions
 from migrate.errors import ModelError, UnsupportedError
+from migrate.flow import CLOSE_TO_ZERO
 from migrate.helpers import helper
 from migrate.lowering import converting, lowers
 from migrate.network import LARGEST
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     MakeBlock = Callable[[tuple[Layer, ...]], Any]  # to a migrate.module.Block
     Blobs = dict[str, Tensor]
-
-CLOSE_TO_ZERO = 1e-6  # BranchLayerParams
 
 
 @layer("copy")
@@ -87,7 +86,7 @@ class Flow(nn.Module):
         if is_traced(*inputs):
             if not converting():
                 raise UnsupportedError("control flow cannot be traced or exported, only its parts")
-            self.convert(blobs, inputs[0] if self.own else None, self.wanted)
+            self.convert(blobs, self.wanted)
             return tuple(blobs.get(name) for name in self.outputs)
         try:
             self.run(blobs, inputs[0] if self.own else None)
@@ -101,7 +100,7 @@ class Flow(nn.Module):
         """Run the sub-networks over the table of blobs; `own` is the layer's own input."""
         raise NotImplementedError
 
-    def convert(self, blobs: Blobs, own: Tensor | None, wanted: set[str]) -> None:
+    def convert(self, blobs: Blobs, wanted: set[str]) -> None:
         """Put the layer into the graph of a conversion (see `regions`)."""
         raise NotImplementedError
 
@@ -124,9 +123,10 @@ class Branch(Flow):
         """Run one of the two."""
         (self.if_branch if holds(_written(own)) else self.else_branch).run(blobs)
 
-    def convert(self, blobs: Blobs, own: Tensor | None, wanted: set[str]) -> None:
+    def convert(self, blobs: Blobs, wanted: set[str]) -> None:
         """Put both into the graph, and a choice between them."""
-        regions.branch([self.if_branch, self.else_branch], _written(own), blobs, wanted)
+        condition = _written(blobs.get(self.inputs[0]))
+        regions.branch([self.if_branch, self.else_branch], condition, blobs, wanted)
 
 
 @layer("branch", nested=True)
@@ -168,9 +168,9 @@ class Loop(Flow):
                     break
             done += 1
 
-    def convert(self, blobs: Blobs, own: Tensor | None, wanted: set[str]) -> None:
+    def convert(self, blobs: Blobs, wanted: set[str]) -> None:
         """Put one iteration into the graph, and how it is repeated."""
-        count = self._count() if own is None else own.trunc()
+        count = _written(blobs.get(self.inputs[0])) if self.own else self._count()
         regions.loop(self.condition, self.body, self.variable, count, blobs, wanted)
 
     def _count(self) -> float:

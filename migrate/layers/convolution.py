@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from migrate import weights
 from migrate.errors import ModelError
 from migrate.helpers import helper
-from migrate.layers.padding import Pad, SamePad, edges, heavy_start, pair, same_pad
+from migrate.layers.padding import Pad, SamePad, edges, heavy_start, joined, pair, same_pad
+from migrate.lowering import lowers
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -118,6 +119,54 @@ def deconvolve(
         cut.append(surplus - surplus // 2 if heavy_start else surplus // 2)
     y = F.conv_transpose2d(x, weight, bias, stride, 0, grow, groups, dilation)
     return y[..., cut[0] : cut[0] + wanted[0], cut[1] : cut[1] + wanted[1]]
+
+
+def _may_grow(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    size: tuple[int, ...] = (),
+    heavy_start: bool = False,
+) -> bool:
+    """Tell whether the output may be larger than what the kernels reach."""
+    axes = zip(weight.shape[2:], dilation, stride, strict=True)
+    return bool(size) or any((n - 1) * step + 1 < gap for n, step, gap in axes)
+
+
+@lowers(deconvolve, when=_may_grow)
+def _deconvolve_in_mil(
+    mb: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    size: tuple[int, ...] = (),
+    heavy_start: bool = False,
+) -> Any:
+    """Convolve, pad and cut; coremltools takes no output padding where there is no padding."""
+    y = mb.conv_transpose(
+        x=x, weight=weight, strides=stride, dilations=dilation, groups=groups, pad_type="valid"
+    )
+    reached = mb.slice_by_index(x=mb.shape(x=y), begin=[2], end=[4])
+    wanted: Any = np.array(size, np.int32)
+    if not size:
+        wanted = mb.mul(x=mb.slice_by_index(x=mb.shape(x=x), begin=[2], end=[4]), y=stride)
+    surplus = mb.sub(x=reached, y=wanted)
+    missing = mb.maximum(x=mb.sub(x=0, y=surplus), y=0)
+    ends = mb.reshape(x=mb.stack(values=[np.zeros(2, np.int32), missing], axis=1), shape=[4])
+    y = mb.pad(x=y, pad=joined(mb, [0, 0, 0, 0, ends]), mode="constant", constant_val=0.0)
+    if bias is not None:
+        y = mb.add(x=y, y=mb.reshape(x=bias, shape=[-1, 1, 1]))
+    begin = mb.floor_div(x=mb.maximum(x=mb.add(x=surplus, y=int(heavy_start)), y=0), y=2)
+    channels = weight.shape[1] * groups
+    return mb.slice_by_size(
+        x=y, begin=joined(mb, [0, 0, begin]), size=joined(mb, [-1, channels, wanted])
+    )
 
 
 def _deconvolution(p: Any) -> nn.Module:

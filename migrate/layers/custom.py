@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from migrate.errors import AnereportError, ModelError, UnsupportedError
+from migrate.lowering import lowers
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -56,3 +59,23 @@ def advice(layers: Iterable[Layer]) -> str:
 def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
     return getattr(value, kind) if kind else None
+
+
+@lowers("group_norm")
+def _group_norm_in_mil(
+    mb: Any, x: Any, groups: Any, weight: Any, bias: Any, epsilon: Any, *rest: Any
+) -> Any:
+    """Normalise groups of channels, which custom layers do, at any size; coremltools needs one."""
+    batch = mb.slice_by_index(x=mb.shape(x=x), begin=[0], end=[1])
+    shape = mb.concat(values=[batch, np.array([groups.val, -1], np.int32)], axis=0)
+    rows = mb.reshape(x=x, shape=shape)
+    mean = mb.reduce_mean(x=rows, axes=[2], keep_dims=True)
+    centred = mb.sub(x=rows, y=mean)
+    variance = mb.reduce_mean(x=mb.square(x=centred), axes=[2], keep_dims=True)
+    y = mb.mul(x=centred, y=mb.rsqrt(x=variance, epsilon=epsilon.val))
+    y = mb.reshape(x=y, shape=mb.shape(x=x))
+    along_channels = (-1, *(1,) * (x.rank - 2))
+    for values, combine in ((weight, mb.mul), (bias, mb.add)):
+        if values is not None:
+            y = combine(x=y, y=values.val.reshape(along_channels))
+    return y

@@ -107,6 +107,27 @@ def _log(epsilon: float) -> Step:
     return lambda x: torch.log(x + epsilon)
 
 
+# MIL adds an epsilon of its own to what these are of.
+
+
+@lowers("reciprocal")
+def _reciprocal_in_mil(mb: Any, x: Any) -> Any:
+    return mb.real_div(x=1.0, y=x)
+
+
+@lowers("rsqrt")
+def _rsqrt_in_mil(mb: Any, x: Any) -> Any:
+    return mb.real_div(x=1.0, y=mb.sqrt(x=x))
+
+
+@lowers("log")
+def log_in_mil(mb: Any, x: Any) -> Any:
+    """Return the logarithm of floats, that of 0 being -inf."""
+    from coremltools.converters.mil.mil import types
+
+    return mb.log(x=x, epsilon=0.0) if types.is_float(x.dtype) else NotImplemented
+
+
 class Scale(nn.Module):
     """x * scale, plus a bias if there is one, along the axes -3 to -1."""
 
@@ -206,8 +227,3 @@ def loadConstant(p: Any) -> Step:
     if len(p.shape) != 3:
         raise ModelError(f"shape must be [C, H, W], found {list(p.shape)}")
     return Constant(torch.tensor(weights.array(p.data, (1, 1, *p.shape), "data", 2)))
-
-
-@lowers("reciprocal")
-def _reciprocal_in_mil(mb: Any, x: Any) -> Any:
-    return mb.real_div(x=1.0, y=x)  # coremltools' inverse adds an epsilon

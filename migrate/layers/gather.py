@@ -61,7 +61,7 @@ def gatherAlongAxis(p: Any) -> Step:
         return x.gather(p.axis, places(x.shape[p.axis], indices))
 
     def in_mil(mb: Any, x: Any, indices: Any) -> Any:
-        indices = mb.cast(x=indices, dtype="int32")
+        indices = _from_the_front(mb, x, indices, positive(p.axis, x.rank))
         return mb.gather_along_axis(x=x, indices=indices, axis=p.axis)
 
     return expressed(take, in_mil)
@@ -111,15 +111,26 @@ def _scatter_in_mil(name: str, p: Any, **axis: int) -> Step:
     mode = list(_WRITERS)[p.mode].removeprefix("SCATTER_").lower()
 
     def in_mil(mb: Any, x: Any, indices: Any, updates: Any) -> Any:
-        indices = mb.cast(x=indices, dtype="int32")
-        if name == "scatter" and indices.rank != 1:  # MIL has a row of slices
-            start = positive(p.axis, x.rank)
-            shape = (*updates.shape[:start], -1, *updates.shape[start + indices.rank :])
+        start = positive(axis.get("axis", 0), x.rank)
+        count = indices.shape[-1] if name == "scatter_nd" else 1
+        index = _from_the_front(mb, x, indices, start, count)
+        if name == "scatter" and index.rank != 1:  # MIL has a row of slices
+            shape = (*updates.shape[:start], -1, *updates.shape[start + index.rank :])
             updates = mb.reshape(x=updates, shape=shape)
-            indices = mb.reshape(x=indices, shape=[-1])
-        return getattr(mb, name)(data=x, indices=indices, updates=updates, mode=mode, **axis)
+            index = mb.reshape(x=index, shape=[-1])
+        return getattr(mb, name)(data=x, indices=index, updates=updates, mode=mode, **axis)
 
     return in_mil
+
+
+def _from_the_front(mb: Any, x: Any, indices: Any, axis: int, count: int = 1) -> Any:
+    """Return indices of an axis, or of `count` axes from it on, none of them negative.
+
+    Since iOS17 MIL does not count from the end; coremltools sees to that in its gathers alone.
+    """
+    indices = mb.cast(x=indices, dtype="int32")
+    sizes = mb.slice_by_size(x=mb.shape(x=x), begin=[axis], size=[count])
+    return mb.select(cond=mb.less(x=indices, y=0), a=mb.add(x=indices, y=sizes), b=indices)
 
 
 @helper

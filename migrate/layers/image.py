@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from migrate.errors import ModelError
+from migrate.errors import ModelError, UnsupportedError
 from migrate.helpers import helper
 from migrate.layers.padding import edges, pair, surround
-from migrate.lowering import expressed, fixed, lowers
+from migrate.lowering import expressed, fixed, known, lowers
 from migrate.registry import layer
 from migrate.shapes import HEIGHT, WIDTH, affordable, rank5
 from migrate.tracing import shape_of
@@ -30,6 +30,7 @@ DEFAULT, ALIGN_CORNERS_TRUE, ALIGN_CORNERS_FALSE = 0, 1, 2
 STRICT_ALIGN_ENDPOINTS, ALIGN_ENDPOINTS, UPSAMPLE, ROI_ALIGN = 0, 1, 2, 3
 WIDTH_FIRST, CENTER_SIZE = 1, 2  # the bits of BoxCoordinatesMode.Coordinates
 LARGEST_NEAREST_FACTOR = 40
+FIRST_WITH_CENTERS = 16  # iOS release, of upsample_bilinear's half_pixel_centers
 MIL_METHODS = ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS")
 MIL_BOX_MODES = ("CORNERS_HEIGHT_FIRST", "CORNERS_WIDTH_FIRST",
                  "CENTER_SIZE_HEIGHT_FIRST", "CENTER_SIZE_WIDTH_FIRST")  # fmt: skip
@@ -81,24 +82,39 @@ def upsample(p: Any) -> Step:
         # torch takes a float32 reciprocal of the factor, which misses pixels at some beyond 40
         if whole and max(factors) <= LARGEST_NEAREST_FACTOR:
             return partial(F.interpolate, scale_factor=factors, mode="nearest")
-        return lambda x: resize_nearest(x, scaled_size(x, factors))
+        return expressed(
+            lambda x: resize_nearest(x, scaled_size(x, factors)),
+            lambda mb, x: mb.upsample_nearest_neighbor(x=x, **_scaling(factors)),
+        )
     if p.linearUpsampleMode == DEFAULT:
-        return lambda x: resize_bilinear(x, scaled_size(x, factors), UPSAMPLE)
-    bilinear = partial(
-        F.interpolate, mode="bilinear", align_corners=p.linearUpsampleMode == ALIGN_CORNERS_TRUE
-    )
+        return expressed(
+            lambda x: resize_bilinear(x, scaled_size(x, factors), UPSAMPLE),
+            lambda mb, x: _upsample_bilinear_in_mil(mb, x, factors),
+        )
+    aligned = p.linearUpsampleMode == ALIGN_CORNERS_TRUE
+    bilinear = partial(F.interpolate, mode="bilinear", align_corners=aligned)
     if whole:
         return partial(bilinear, scale_factor=factors)
+    return expressed(
+        lambda x: bilinear(x, size=scaled_size(x, factors)),
+        lambda mb, x: mb.upsample_bilinear(x=x, align_corners=aligned, **_scaling(factors)),
+    )
 
-    def in_mil(mb: Any, x: Any) -> Any:
-        return mb.upsample_bilinear(
-            x=x,
-            scale_factor_height=factors[0],
-            scale_factor_width=factors[1],
-            align_corners=p.linearUpsampleMode == ALIGN_CORNERS_TRUE,
-        )
 
-    return expressed(lambda x: bilinear(x, size=scaled_size(x, factors)), in_mil)
+def _upsample_bilinear_in_mil(mb: Any, x: Any, factors: tuple[float, float]) -> Any:
+    """Resize to the size that the factors make, or by them where it is not known."""
+    if known(mb.shape(x=x)) is not None:
+        size = scaled_size(torch.empty(x.shape, device="meta"), factors)
+        return _resize_bilinear_in_mil(mb, x, size, UPSAMPLE)
+    if mb.release < FIRST_WITH_CENTERS:
+        raise UnsupportedError("bilinear upsampling of flexible sizes needs iOS16 in an ML Program")
+    return mb.upsample_bilinear(
+        x=x, align_corners=False, half_pixel_centers=False, **_scaling(factors)
+    )
+
+
+def _scaling(factors: tuple[float, float]) -> dict[str, float]:
+    return {"scale_factor_height": factors[0], "scale_factor_width": factors[1]}
 
 
 def _factors(p: Any) -> tuple[float, float]:
@@ -135,7 +151,10 @@ def resizeBilinear(p: Any) -> Step:
     """Resize [H, W] to a fixed size."""
     size, method = pair(p.targetSize, 1, "targetSize"), _method(p)
     if method == STRICT_ALIGN_ENDPOINTS or (method == ALIGN_ENDPOINTS and 1 not in size):
-        return partial(F.interpolate, size=size, mode="bilinear", align_corners=True)
+        return expressed(
+            partial(F.interpolate, size=size, mode="bilinear", align_corners=True),
+            lambda mb, x: _resize_bilinear_in_mil(mb, x, size, method),
+        )
     return lambda x: resize_bilinear(x, size, method)
 
 

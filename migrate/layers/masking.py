@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from migrate.lowering import expressed, lowers
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -44,7 +45,39 @@ def upperTriangular(p: Any) -> Step:
     return lambda x: torch.triu(x, p.k)
 
 
+@lowers("tril")
+def _tril_in_mil(mb: Any, x: Any, diagonal: Any) -> Any:
+    k = int(diagonal.val)
+    return NotImplemented if k >= 0 else _without_band(mb, x, -k - 1, -1)
+
+
+@lowers("triu")
+def _triu_in_mil(mb: Any, x: Any, diagonal: Any) -> Any:
+    k = int(diagonal.val)
+    return NotImplemented if k <= 0 else _without_band(mb, x, -1, k - 1)
+
+
+def _without_band(mb: Any, x: Any, lower: int, upper: int) -> Any:
+    """Return `x` with zeros in a band; coremltools subtracts it, which makes nan of infinities."""
+    from coremltools.converters.mil.mil import types
+
+    if not types.is_float(x.dtype):
+        return NotImplemented
+    ones = mb.fill(shape=mb.shape(x=x), value=1.0)
+    band = mb.band_part(x=ones, lower=lower, upper=upper)
+    return mb.select(cond=mb.equal(x=band, y=1.0), a=0.0, b=x)
+
+
 @layer("whereBroadcastable")
 def whereBroadcastable(p: Any) -> Step:
     """Take the second input where the first is not 0, else the third."""
-    return lambda condition, x, y: torch.where(condition != 0, x, y)
+
+    def choose(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return torch.where(condition != 0, x, y)
+
+    def in_mil(mb: Any, condition: Any, x: Any, y: Any) -> Any:
+        if condition.rank > max(x.rank, y.rank):  # coremltools takes the result's rank from x and y
+            x = mb.add(x=x, y=mb.fill(shape=mb.shape(x=condition), value=0.0))
+        return mb.select(cond=mb.not_equal(x=condition, y=0.0), a=x, b=y)
+
+    return expressed(choose, in_mil)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +16,9 @@ from migrate.tracing import refuse_traced
 
 if TYPE_CHECKING:
     from migrate.registry import Step
+
+
+FIRST_WITHOUT_SCORES = 17  # iOS release: there MIL has another non_maximum_suppression
 
 
 @layer("NonMaximumSuppression")
@@ -84,15 +88,40 @@ def _suppress_in_mil(
     mb: Any, boxes: Any, scores: Any, iou: Any, least: Any, limit: Any, per_class: bool
 ) -> list[Any]:
     iou, least = (float(fixed(n, "a threshold")) for n in (iou, least))
-    found = mb.non_maximum_suppression(
-        boxes=boxes,
-        scores=scores,
-        iou_threshold=iou,
-        score_threshold=least,
-        max_boxes=int(fixed(limit, "maxBoxes")),
-        per_class_suppression=per_class,
-    )
+    options = {
+        "iou_threshold": iou,
+        "max_boxes": int(fixed(limit, "maxBoxes")),
+        "per_class_suppression": per_class,
+    }
+    if mb.release >= FIRST_WITHOUT_SCORES:
+        found = _suppress_unscored(mb, boxes, scores, least, options)
+    else:
+        found = mb.non_maximum_suppression(
+            boxes=boxes, scores=scores, score_threshold=least, **options
+        )
     return [*found[:2], *(mb.cast(x=n, dtype="fp32") for n in found[2:])]
+
+
+def _suppress_unscored(
+    mb: Any, boxes: Any, scores: Any, least: float, options: dict[str, Any]
+) -> list[Any]:
+    """Suppress with the operation that has the boxes last and no threshold of scores.
+
+    The best come first, so what is left of boxes of too low a score stands behind the others, where
+    padding takes its place; but the first box stays.
+    """
+    boxes, scores = (mb.transpose(x=x, perm=[0, 2, 1]) for x in (boxes, scores))
+    *found, indices = mb.non_maximum_suppression(boxes=boxes, scores=scores, **options)
+    boxes, scores = (mb.transpose(x=x, perm=[0, 2, 1]) for x in found)
+    is_first = np.arange(options["max_boxes"])[None] == 0
+    enough = mb.greater_equal(x=mb.reduce_max(x=scores, axes=[-1]), y=least)
+    valid = mb.logical_and(
+        x=mb.logical_or(x=enough, y=is_first), y=mb.greater_equal(x=indices, y=0)
+    )
+    row = mb.expand_dims(x=valid, axes=[-1])
+    boxes, scores = (mb.select(cond=row, a=x, b=0.0) for x in (boxes, scores))
+    count = mb.reduce_sum(x=mb.cast(x=valid, dtype="int32"), axes=[-1])
+    return [boxes, scores, mb.select(cond=valid, a=indices, b=-1), count]
 
 
 def select(

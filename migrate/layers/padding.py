@@ -54,6 +54,11 @@ def heavy_start(mode: int) -> bool:
     return mode == TOP_LEFT_HEAVY
 
 
+def at_least_zero(n: int) -> int:
+    """Return a size that may be negative, or 0; a trace records this, and not `max`."""
+    return (n + abs(n)) // 2
+
+
 @helper
 def same_border(
     x: Tensor, reach: tuple[int, ...], stride: tuple[int, ...], heavy_start: bool = False
@@ -64,7 +69,7 @@ def same_border(
     """
     border: list[int] = []
     for size, window, step in zip(x.shape[::-1], reach[::-1], stride[::-1], strict=False):
-        total = max(0, (-(-size // step) - 1) * step + window - size)
+        total = at_least_zero((-(-size // step) - 1) * step + window - size)
         more, less = total - total // 2, total // 2
         border += [more, less] if heavy_start else [less, more]
     return tuple(border)
@@ -124,16 +129,32 @@ def _pad_in_mil(mb: Any, x: Any, amounts: Any, mode: Any, value: Any) -> Any:
     given = amounts if isinstance(amounts, list) else list(amounts.val)
     if mode.val != "constant" or all(known(n) is not None and known(n) >= 0 for n in given):
         return NotImplemented
-    ends = [np.int32(0)] * (2 * x.rank)
-    for place, n in enumerate(given):  # torch has the last axis first
-        ends[2 * (x.rank - 1 - place // 2) + place % 2] = (
-            n if known(n) is None else np.int32(known(n))
-        )
-    pads = mb.concat(values=[mb.expand_dims(x=n, axes=[0]) for n in ends], axis=0)
+    lead = x.rank - len(given) // 2
+    starts, ends = (joined(mb, [0] * lead + given[side::2][::-1]) for side in (0, 1))
+    pads = mb.reshape(x=mb.stack(values=[starts, ends], axis=1), shape=[2 * x.rank])
     filled = 0.0 if value is None or value.val is None else float(value.val)
     y = mb.pad(x=x, pad=mb.maximum(x=pads, y=0), mode="constant", constant_val=filled)
-    cuts = mb.maximum(x=mb.sub(x=0, y=pads), y=0)
-    begin, end = (
-        mb.gather(x=cuts, indices=np.arange(side, 2 * x.rank, 2, dtype=np.int32)) for side in (0, 1)
-    )
-    return mb.slice_by_index(x=y, begin=begin, end=mb.sub(x=mb.shape(x=y), y=end))
+    sizes = mb.add(x=mb.shape(x=x), y=mb.add(x=starts, y=ends))
+    # the sizes in front are unchanged, and those that are known are to stay so
+    front = [n if isinstance(n, (int, np.integer)) else -1 for n in x.shape[:lead]]
+    size = joined(mb, [*front, mb.slice_by_index(x=sizes, begin=[lead], end=[x.rank])])
+    return mb.slice_by_size(x=y, begin=mb.maximum(x=mb.sub(x=0, y=starts), y=0), size=size)
+
+
+@lowers("narrow")
+def _narrow_in_mil(mb: Any, x: Any, axis: Any, start: Any, length: Any) -> Any:
+    """Take a part of an axis whose length may be computed, which coremltools does not allow."""
+    begin, size = [0] * x.rank, [-1] * x.rank
+    begin[axis.val], size[axis.val] = start, length
+    return mb.slice_by_size(x=x, begin=joined(mb, begin), size=joined(mb, size))
+
+
+def joined(mb: Any, values: Sequence[Any]) -> Any:
+    """Return a vector of sizes in MIL: of numbers, and of variables of rank 0 or 1."""
+    return mb.concat(values=[_vector(mb, value) for value in values], axis=0)
+
+
+def _vector(mb: Any, value: Any) -> Any:
+    if known(value) is not None:
+        return np.atleast_1d(np.int32(known(value)))
+    return value if value.rank else mb.expand_dims(x=value, axes=[0])

@@ -75,8 +75,8 @@ def last_pixel_border(
     for axis in (1, 0):
         size, pad, step = x.shape[axis - 2], padding[axis], stride[axis]
         windows = -(-(size + 2 * pad - kernel[axis]) // step) + 1
-        if any(padding) and (windows - 1) * step >= size + pad:
-            windows -= 1
+        if any(padding):
+            windows -= 1 * ((windows - 1) * step >= size + pad)
         border += [pad, (windows - 1) * step + kernel[axis] - size - pad]
     return tuple(border)
 

@@ -50,7 +50,10 @@ def product(x: Tensor, axes: Axes, keep: bool) -> Tensor:
 
 
 @lowers("prod")
-def _product_in_mil(mb: Any, x: Any, axis: Any, keep: Any, dtype: Any) -> Any:
+def _product_in_mil(mb: Any, x: Any, *how: Any) -> Any:
+    if len(how) == 1:  # a dtype alone: the product of all elements
+        return mb.reduce_prod(x=x)
+    axis, keep, _ = how
     return mb.reduce_prod(x=x, axes=[axis.val], keep_dims=keep)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
-from migrate.lowering import lowers
+from migrate.lowering import expressed, lowers
 from migrate.registry import layer
 from migrate.shapes import CHANNEL, HEIGHT, SEQUENCE, WIDTH, affordable, rank5, same_rank
 
@@ -116,9 +116,15 @@ def reorganizeData(p: Any) -> Step:
     if block < 2:
         raise ModelError(f"blockSize must be greater than 1, found {block}")
     if p.mode == SPACE_TO_DEPTH:
-        return lambda x: _regroup(F.pixel_unshuffle(x, block), (-1, area))
+        return expressed(
+            lambda x: _regroup(F.pixel_unshuffle(x, block), (-1, area)),
+            lambda mb, x: mb.space_to_depth(x=x, block_size=block),
+        )
     if p.mode == DEPTH_TO_SPACE:
-        return lambda x: F.pixel_shuffle(_regroup(x, (area, -1)), block)
+        return expressed(
+            lambda x: F.pixel_shuffle(_regroup(x, (area, -1)), block),
+            lambda mb, x: mb.depth_to_space(x=x, block_size=block),
+        )
     if p.mode == PIXEL_SHUFFLE:
         return lambda x: F.pixel_shuffle(x, block)
     raise ModelError(f"mode {p.mode} is not a ReorganizationType")

@@ -79,5 +79,6 @@ for _field, _find in {"argMax": torch.argmax, "argMin": torch.argmin}.items():
 
 
 @lowers("argsort")
-def _argsort_in_mil(mb: Any, x: Any, stable: Any, axis: Any, descending: Any) -> Any:
+def _argsort_in_mil(mb: Any, x: Any, *how: Any) -> Any:
+    axis, descending = how[-2:]  # `stable` may stand before them
     return mb.argsort(x=x, axis=axis, ascending=not descending.val)

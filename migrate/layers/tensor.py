@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from migrate.errors import ModelError
+from migrate.errors import ModelError, UnsupportedError
 from migrate.helpers import helper
 from migrate.lowering import converting, known, lowers, whole
 from migrate.registry import layer
@@ -66,6 +67,8 @@ def splitND(p: Any) -> Step:
 
 @lowers("tensor_split")
 def _tensor_split_in_mil(mb: Any, x: Any, count: Any, axis: Any) -> list[Any]:
+    if not isinstance(x.shape[axis.val], (int, np.integer)):
+        raise UnsupportedError("an axis of any size is divided evenly, but MIL takes constants")
     length, parts = int(x.shape[axis.val]), int(count.val)
     sizes = [length // parts + (i < length % parts) for i in range(parts)]
     return list(mb.split(x=x, split_sizes=sizes, axis=axis))
@@ -174,13 +177,18 @@ def cumulative_sum(x: Tensor, axis: Tensor | int, reverse: bool, exclusive: bool
 def _cumulative_sum_in_mil(mb: Any, x: Any, axis: Any, reverse: bool, exclusive: bool) -> Any:
     sums = partial(mb.cumsum, x=x, reverse=reverse, exclusive=exclusive)
     if known(axis) is not None:
-        return sums(axis=int(known(axis)))
+        return sums(axis=positive(int(known(axis)), x.rank))  # MIL does not count from the end
     axis = whole(mb, axis)  # MIL takes constants, so all are computed
     found = sums(axis=0)
     for i in range(1, x.rank):
         chosen = mb.logical_or(x=mb.equal(x=axis, y=i), y=mb.equal(x=axis, y=i - x.rank))
         found = mb.select(cond=chosen, a=sums(axis=i), b=found)
     return found
+
+
+@lowers("cumsum")
+def _cumsum_in_mil(mb: Any, x: Any, axis: Any, dtype: Any) -> Any:
+    return _cumulative_sum_in_mil(mb, x, axis, reverse=False, exclusive=False)
 
 
 @layer("oneHot")

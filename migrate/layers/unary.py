@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from migrate.errors import ModelError
-from migrate.layers.elementwise import choose
+from migrate.layers.elementwise import choose, log_in_mil
 from migrate.lowering import lowers
 from migrate.registry import layer
 
@@ -72,12 +72,33 @@ def _sigmoid_gelu(x: Tensor) -> Tensor:
 
 @lowers("asinh")
 def _asinh_in_mil(mb: Any, x: Any) -> Any:
+    """Return log(a + sqrt(a * a + 1)) of the size a, without squares that overflow.
+
+    Below 1, where the logarithm would lose digits, it is atanh(a / sqrt(a * a + 1)).
+    """
     size = mb.abs(x=x)
-    root = mb.sqrt(x=mb.add(x=mb.square(x=size), y=1.0))
-    return mb.mul(x=mb.sign(x=x), y=mb.log(x=mb.add(x=size, y=root), epsilon=0.0))
+    least, most = mb.minimum(x=size, y=1.0), mb.maximum(x=size, y=1.0)
+    small = mb.atanh(x=mb.real_div(x=least, y=_root_in_mil(mb, least)))
+    share = _root_in_mil(mb, mb.real_div(x=1.0, y=most))
+    large = mb.add(x=log_in_mil(mb, most), y=log_in_mil(mb, mb.add(x=share, y=1.0)))
+    return mb.mul(x=mb.sign(x=x), y=mb.select(cond=mb.less(x=size, y=1.0), a=small, b=large))
+
+
+def _root_in_mil(mb: Any, x: Any) -> Any:
+    return mb.sqrt(x=mb.add(x=mb.square(x=x), y=1.0))
 
 
 @lowers("acosh")
 def _acosh_in_mil(mb: Any, x: Any) -> Any:
-    root = mb.sqrt(x=mb.sub(x=mb.square(x=x), y=1.0))
-    return mb.log(x=mb.add(x=x, y=root), epsilon=0.0)
+    """Return 2 asinh(sqrt((x - 1) / 2))."""
+    half = _asinh_in_mil(mb, mb.sqrt(x=mb.mul(x=mb.sub(x=x, y=1.0), y=0.5)))
+    return mb.mul(x=half, y=2.0)
+
+
+@lowers("clamp")
+def _clamp_in_mil(mb: Any, x: Any, least: Any, most: Any) -> Any:
+    """Limit on one side; for that coremltools has another limit, which infinities are beyond."""
+    bound = most if least is None else least
+    if None not in (least, most) or bound.dtype != x.dtype:
+        return NotImplemented
+    return mb.minimum(x=x, y=bound) if least is None else mb.maximum(x=x, y=bound)

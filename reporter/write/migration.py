@@ -70,14 +70,16 @@ def write(
     check_free(out, force)
     progress.step("reading the model")
     spec = migrate.load_spec(model)
-    network = migrate.read(model)
+    source, network = identify(model), migrate.read(model)
     builders = migrate.load_custom(custom, network)
     net = migrate.to_torch(network, builders)
     progress.step("computing the outputs' shapes")
     mismatches = migrate.mismatches(net, migrate.output_shapes(net))
     progress.step("converting to an ML Program")
     try:
-        conversion = migrate.convert(net, spec, options)
+        conversion = migrate.convert(net, spec, options, source.sha256)
+    except migrate.OptionError:
+        raise
     except migrate.AnereportError as error:
         raise type(error)(f"{error}; --source-only writes the PyTorch source alone") from error
     progress.step("writing")
@@ -87,7 +89,7 @@ def write(
         migrate.save(conversion.program, package)
         changes = _changes(spec, conversion.program.get_spec())
         migration = Migration(
-            source=identify(model),
+            source=source,
             package=identify(package),
             options=options,
             layers=len(network.all_layers()),
@@ -178,11 +180,37 @@ def _words(feature: Any) -> str:
     if kind == "multiArray":
         array = feature.type.multiArrayType
         dtype = array.ArrayDataType.Name(array.dataType)
-        return f"{'x'.join(map(str, array.shape)) or 'no shape'} {dtype}"
+        return f"{_shapes(array)} {dtype}" + (", optional" if feature.type.isOptional else "")
     if kind == "image":
         image = feature.type.imageType
-        return f"image {image.width}x{image.height} {image.ColorSpace.Name(image.colorSpace)}"
+        return f"image {_sizes(image)} {image.ColorSpace.Name(image.colorSpace)}"
     return str(kind)
+
+
+def _shapes(array: Any) -> str:
+    ranges = array.shapeRange.sizeRanges
+    if ranges:
+        return "x".join(_range(r) for r in ranges)
+    return _enumerated(array.shape, [s.shape for s in array.enumeratedShapes.shapes])
+
+
+def _sizes(image: Any) -> str:
+    if image.WhichOneof("SizeFlexibility") == "imageSizeRange":
+        ranges = image.imageSizeRange
+        return f"{_range(ranges.widthRange)}x{_range(ranges.heightRange)}"
+    others = [(s.width, s.height) for s in image.enumeratedSizes.sizes]
+    return _enumerated((image.width, image.height), others)
+
+
+def _range(bounds: Any) -> str:
+    low, high = bounds.lowerBound, bounds.upperBound
+    return str(low) if low == high else f"({low}..{high if high > 0 else ''})"
+
+
+def _enumerated(default: Sequence[int], shapes: Sequence[Sequence[int]]) -> str:
+    """Return the default shape, and how many others are allowed."""
+    more = sum(tuple(shape) != tuple(default) for shape in shapes)
+    return ("x".join(map(str, default)) or "no shape") + (f" or {more} others" if more else "")
 
 
 def _plain(migration: Migration) -> dict[str, Any]:

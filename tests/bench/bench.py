@@ -14,6 +14,7 @@ import tempfile
 import time
 import tracemalloc
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,6 +69,42 @@ def chain_spec(length):
     return spec
 
 
+class Bottleneck(nn.Module):
+    """The block of ResNet-50: 1x1, 3x3 and 1x1 convolutions, each normalised, beside a shortcut."""
+
+    def __init__(self, inside, width, stride):
+        super().__init__()
+        outside = 4 * width
+        self.body = nn.Sequential(
+            *normalised(inside, width, 1, 1), nn.ReLU(),
+            *normalised(width, width, 3, stride), nn.ReLU(),
+            *normalised(width, outside, 1, 1),
+        )  # fmt: skip
+        same = inside == outside and stride == 1
+        self.shortcut = nn.Sequential(*([] if same else normalised(inside, outside, 1, stride)))
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def normalised(inside, outside, size, stride):
+    conv = nn.Conv2d(inside, outside, size, stride, padding=size // 2, bias=False)
+    return [conv, nn.BatchNorm2d(outside)]
+
+
+def resnet(depths, width):
+    """A ResNet of bottlenecks; (3, 4, 6, 3) of width 64 are ResNet-50 with its 102 MB."""
+    torch.manual_seed(0)
+    layers = [*normalised(3, width, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    inside = width
+    for stage, depth in enumerate(depths):
+        for block in range(depth):
+            stride = 2 if stage and not block else 1
+            layers.append(Bottleneck(inside, width << stage, stride))
+            inside = 4 * (width << stage)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inside, 1000))
+
+
 class Residual(nn.Module):
     def __init__(self, channels):
         super().__init__()
@@ -109,6 +146,61 @@ def long_against_short(long, short):
     specs = {n: chain_spec(n) for n in (long, short)}
     per_layer = {n: best(lambda s=spec: migrate.to_torch(s), 3) / n for n, spec in specs.items()}
     return per_layer[long] / per_layer[short]
+
+
+def to_coreml(model, kind):
+    """Convert as one does: trace the model, and give the trace to coremltools."""
+    ct = coremltools()
+    traced = torch.jit.trace(model.eval(), torch.zeros(1, 3, 224, 224))
+    inputs = [ct.TensorType(name="x", shape=(1, 3, 224, 224))]
+    return ct.convert(traced, inputs=inputs, convert_to=kind, skip_model_load=True)
+
+
+class Conversion(NamedTuple):
+    """What `migrate` takes of a ResNet, over `coremltools.convert` of the torch model."""
+
+    time: float
+    memory: float
+
+
+def migrate_against_convert(depths, width, repeats):
+    """Convert a NeuralNetwork, and the torch model that it came from; both as fp16 ML Programs."""
+    model = resnet(depths, width)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "resnet.mlmodel")
+        to_coreml(model, "neuralnetwork").save(str(path))
+        ours, theirs = (lambda: migrate.to_mlprogram(path)), (lambda: to_coreml(model, "mlprogram"))
+        times = [(best(ours, 1), best(theirs, 1)) for _ in range(repeats)]
+        peaks = [peak_of(what, path, depths, width) for what in ("ours", "theirs")]
+    time_ratio = min(ours for ours, _ in times) / min(theirs for _, theirs in times)
+    return Conversion(time_ratio, peaks[0] / peaks[1])
+
+
+PEAK = """
+import pathlib, sys; sys.path.insert(0, {here!r})
+import bench, migrate
+model = bench.resnet({depths}, {width}) if {what!r} == "theirs" else None
+bench.to_coreml(bench.nn.Conv2d(3, 3, 1), "mlprogram")  # what is imported and made once
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+before = bench.kilobytes("VmRSS")
+migrate.to_mlprogram({path!r}) if model is None else bench.to_coreml(model, "mlprogram")
+weights = 0 if model is None else sum(p.numel() * 4 for p in model.parameters()) // 1024
+print(bench.kilobytes("VmHWM") - before + weights)
+"""
+
+
+def kilobytes(field):
+    """Return a number that Linux keeps of this process; VmHWM is the peak of VmRSS."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def peak_of(what, path, depths, width):
+    """Return by how much a conversion raises a new process' peak of memory, its model included."""
+    here = str(Path(__file__).parent)
+    code = PEAK.format(here=here, what=what, path=str(path), depths=depths, width=width)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout)
 
 
 EMPTY = """
@@ -158,6 +250,8 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="small sizes, bounds not judged")
     smoke = parser.parse_args().smoke
     mb, blocks, rounds, long = (4, 2, 1, 500) if smoke else (100, 8, 10, 5000)
+    depths, width = ((1, 1, 1, 1), 8) if smoke else ((3, 4, 6, 3), 64)
+    conversion = migrate_against_convert(depths, width, 1 if smoke else 3)
     rows = [
         (f"build from a {mb} MB spec / load_spec", build_against_load(mb), 1.0),
         (f"forward, {blocks} residual blocks / torch", forward_against_torch(blocks, rounds), 1.05),
@@ -168,6 +262,8 @@ def main():
         ),
         ("anereport --help / an empty typer program", help_against_empty(rounds), 1.5),
         (f"copies of the weights beside the spec, {mb} MB", copies_of_the_weights(mb), 2.0),
+        ("migrate a ResNet-50 / coremltools.convert", conversion.time, 1.3),
+        ("its peak of memory / that of convert", conversion.memory, 1.5),
     ]
     broken = 0
     for name, ratio, bound in rows:

@@ -133,7 +133,7 @@ def package(tmp_path):
         net = migrate.to_torch(spec)
         if full:
             net.quantised = []
-        conversion = migrate.convert(net, spec, migrate.Options(precision, target))
+        conversion = migrate.convert(net, spec, migrate.Options(precision, target), "")
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.mlpackage"
         migrate.save(conversion.program, path)
         model = ct.models.MLModel(str(path), skip_model_load=True)

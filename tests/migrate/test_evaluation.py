@@ -113,6 +113,8 @@ def test_integers_in_and_out():
     np.testing.assert_array_equal(y, [2, -4, 2**21])
     with pytest.raises(InputError, match="input 'n' takes integers, got float64"):
         migrate.evaluate(program, {"n": np.array([0.5, 1, 2])})
+    with pytest.raises(InputError, match="input 'n' has integers of more than 32 bits"):
+        migrate.evaluate(program, {"n": np.array([1, 2, 2**31])})
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,11 @@ def test_integers_in_and_out():
         ({}, "input 'x' is missing"),
         ({"x": X, "z": X}, "the model has no input 'z'"),
         ({"x": X[:1]}, "input 'x' has shape 1x3, the model takes 2x3"),
+        ({"x": np.stack([X, X])}, "input 'x' has 3 dimensions, the model takes 2"),
         ({"x": np.array([["a"] * 3] * 2)}, "input 'x' is not an array of numbers"),
+        ({"x": X * 1j}, "input 'x' is not an array of numbers"),
+        ({"x": [[1, 2, 3], [4, 5]]}, "input 'x' is not an array of numbers"),
+        ({"x": None}, "input 'x' is not an array of numbers"),
     ],
 )
 def test_inputs_that_do_not_fit(inputs, words):

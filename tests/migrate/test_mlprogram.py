@@ -302,3 +302,23 @@ def test_the_numbers_that_the_program_holds(precision):
             held.append(tuple(content if precision == "fp16" else tensor.floats.values))
     assert (1, 2, 3, 4, 5, 6) in held
     assert (0.5, -0.5) in held
+
+
+def test_more_than_five_dimensions_are_refused_with_the_layers():
+    spec = one()
+    layers = spec.neuralNetwork.layers
+    layers.add(name="grow", input=["y"], output=["g"]).expandDims.axes.extend([0, 1])
+    layers.add(name="more", input=["g"], output=["m"]).tanh.SetInParent()
+    layers.add(name="shrink", input=["m"], output=["z"]).squeeze.axes.extend([0, 1])
+    spec.description.output.add(name="z").type.multiArrayType.dataType = ARRAY.FLOAT32
+    with pytest.raises(UnsupportedError, match=r"at most 5 dimensions; .*grow, more$"):
+        migrate.to_mlprogram(spec)
+    assert migrate.to_torch(spec).predict({"x": np.ones((1, 3, 4, 5))})["z"].shape == (1, 2, 4, 5)
+
+
+def test_a_layer_kept_in_float32():
+    program = migrate.to_mlprogram(one(), keep_fp32=["c"])
+    assert arithmetic(program) == {"fp32"}
+    assert arithmetic(migrate.to_mlprogram(one())) == {"fp16"}
+    with pytest.raises(UnsupportedError, match=r"no layer 'd' to keep in float32; it has 'c'"):
+        migrate.to_mlprogram(one(), keep_fp32=["d"])

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate import ModelError
@@ -166,3 +167,70 @@ def test_channels_that_are_not_those_of_the_parameters(one_layer, kind, shape):
     net = migrate.to_torch(one_layer("activation", [shape], fill=made))
     with pytest.raises(ModelError, match=r"layer 'tested'.*cannot be applied"):
         net.predict({"in0": np.ones(shape)})
+
+
+# as an ML Program
+
+BLOB = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+AWKWARD = [
+    0.0,
+    -0.0,
+    0.5,
+    -0.5,
+    1,
+    2,
+    -1,
+    19,
+    21,
+    -21,
+    90,
+    -90,
+    1e30,
+    -1e30,
+    1e-40,
+    np.inf,
+    -np.inf,
+]
+
+
+def activated(name, x=AWKWARD, operation="", **options):
+    """An activation; the options that are lists are weights."""
+
+    def fill(p):
+        params = getattr(p, name)
+        params.SetInParent()
+        for option, value in options.items():
+            if isinstance(value, list):
+                getattr(params, option).floatValue.extend(value)
+            else:
+                setattr(params, option, value)
+
+    return case("activation", [x], operation, fill=fill)
+
+
+PROGRAMS = {
+    "linear": activated("linear", alpha=2, beta=-1),
+    "ReLU": activated("ReLU", operation="relu"),
+    "leaky ReLU": activated("leakyReLU", operation="leaky_relu", alpha=0.2),
+    "leaky ReLU, falling": activated("leakyReLU", alpha=-0.5),
+    "thresholded ReLU": activated("thresholdedReLU", alpha=0.5),
+    "thresholded ReLU, below 0": activated("thresholdedReLU", alpha=-1),
+    "tanh": activated("tanh", operation="tanh"),
+    "scaled tanh": activated("scaledTanh", alpha=1.5, beta=0.3),
+    "sigmoid": activated("sigmoid", operation="sigmoid"),
+    "hard sigmoid": activated("sigmoidHard", alpha=0.3, beta=0.4),
+    "hard sigmoid, falling": activated("sigmoidHard", alpha=-0.3, beta=0.4),
+    "ELU": activated("ELU", operation="elu", alpha=0.7),
+    "softsign": activated("softsign", x=AWKWARD[:-2]),
+    "softplus": activated("softplus"),
+    "PReLU": activated("PReLU", BLOB, alpha=[0.3, -2, 4]),
+    "PReLU, one alpha": activated("PReLU", BLOB, alpha=[0.3]),
+    "parametric softplus": activated("parametricSoftplus", BLOB, alpha=[1, 2, 3], beta=[90, 1, -2]),
+    "clamped ReLU": case("clampedReLU", [AWKWARD], "minimum", alpha=0.3, beta=20),
+    "clamped ReLU, below 0": case("clampedReLU", [AWKWARD], alpha=-0.3, beta=-2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target, tolerance=1e-5) == {}

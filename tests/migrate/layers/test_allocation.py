@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -262,3 +263,61 @@ def test_amounts_of_another_rank(run_layer, stored, given):
     inputs = [np.zeros((2, 3))] + ([np.array(given)] if given else [])
     with pytest.raises(ModelError, match=r"padAmounts has . entries, expected 4"):
         run_layer("constantPad", inputs, padAmounts=stored)
+
+
+# as an ML Program
+
+X = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+
+
+def stored_values(*shape):
+    def fill(p):
+        p.shape.extend(shape)
+        p.data.floatValue.extend(range(int(np.prod(shape))))
+
+    return fill
+
+
+PROGRAMS = {
+    "shape": case("getShape", [X]),
+    "constant": case("loadConstantND", [], fill=stored_values(2, 1, 3)),
+    "fill like": case("fillLike", [X], value=-2.5),
+    "fill": case("fillStatic", [], targetShape=[2, 3], value=1.5),
+    "fill, given": case("fillDynamic", [[2, 3, 1]], "fill", value=1.5),
+    "fill, stored": case("fillDynamic", [[2, 3]], stored=[0], value=1.5),
+    "broadcast like": case("broadcastToLike", [X[:, :1, :, :1], X]),
+    "broadcast to more dimensions": case("broadcastToStatic", [X[0, 0]], targetShape=[2, 3, 4, 5]),
+    "broadcast, given": case("broadcastToDynamic", [X[:1], [2, 3, 4, 5]]),
+    "broadcast, stored": case("broadcastToDynamic", [X[0, 0], [2, 4, 5]], stored=[1]),
+    "reshape like": case("reshapeLike", [X, np.zeros((4, 30))]),
+    "reshape": case("reshapeStatic", [X], "reshape", targetShape=[6, -1]),
+    "reshape, given": case("reshapeDynamic", [X, [5, -1, 4, 1, 2]], "reshape"),
+    "reshape, stored": case("reshapeDynamic", [X, [20, -1]], "reshape", stored=[1]),
+    "reshape, ranks kept": case("rankPreservingReshape", [X], "reshape", targetShape=[0, -1, 2, 0]),
+    "flatten": case("flattenTo2D", [X], axis=2),
+    "flatten, nothing before": case("flattenTo2D", [X], axis=0),
+    "flatten, nothing behind": case("flattenTo2D", [X], axis=4),
+    "flatten, from the end": case("flattenTo2D", [X], axis=-1),
+    "squeeze": case("squeeze", [X[:1, :, :1]], "squeeze", axes=[0, -2]),
+    "squeeze all": case("squeeze", [X[:1, :, :1]], squeezeAll=True),
+    "squeeze to a number": case("squeeze", [X[:1, :1, :1, :1]], squeezeAll=True),
+    "expand": case("expandDims", [X[0]], axes=[0, -1]),
+    "pad": case("constantPad", [X], "pad", padAmounts=[0, 0, 1, 0, 0, 2, 3, 1], value=-2),
+    "pad, one axis": case("constantPad", [X], "pad", padAmounts=[0] * 6 + [1, 2], value=3),
+    "pad to sizes": case("constantPad", [X], padAmounts=[3, 0, 0, 2, 0, 6, 0, 0], value=2,
+                         padToGivenOutputSizeMode=True),
+    "pad, given": case("constantPad", [X[0, 0], [1, 0, 2, 3]], "pad", value=-2),
+    "pad to sizes, given": case("constantPad", [X[0, 0], [0, 6, 7, 0]], "pad", value=1.5,
+                                padToGivenOutputSizeMode=True),
+    "pad, stored": case("constantPad", [X[0, 0], [1, 0, 2, 3]], "pad", value=-2, stored=[1]),
+    "pad a vector": case("constantPad", [X[0, 0, 0], [4, 2]], "pad"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_as_an_ml_program_of_halves():
+    assert differences(PROGRAMS, "iOS17", "fp16", tolerance=1e-2) == {}

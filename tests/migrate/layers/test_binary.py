@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -119,3 +120,29 @@ def test_shapes_that_do_not_broadcast_are_refused(run_layer, kind):
 def test_a_wrong_number_of_inputs_is_refused(run_layer, kind, inputs):
     with pytest.raises(ModelError, match=rf"'tested' \({kind}\)"):
         run_layer(kind, [X] * inputs)
+
+
+# as an ML Program
+
+VALUES = np.array([0, -0.0, 0.5, 1, -1, -7.5, 3, 1e-40, -1e-40, 1e30, np.inf, -np.inf, np.nan])
+GRID = [VALUES[:, None], VALUES[None]]
+KINDS = (*ARITHMETIC, *COMPARISONS, *(name for name in LOGIC if name != "logicalNot"))
+PROGRAMS = {
+    **{kind: case(kind, GRID) for kind in KINDS},
+    "logicalNot": case("logicalNot", [VALUES]),
+    **{f"{kind} alpha": case(kind, [VALUES], alpha=0.5) for kind in COMPARISONS},
+    "remainder": case("modBroadcastable", GRID, "mod"),
+    "of several ranks": case("subtractBroadcastable", [np.ones((2, 1, 3, 1)), [[1, 2]]]),
+    "stored": case("divideBroadcastable", [VALUES, [4]], stored=[1]),
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_as_an_ml_program_of_halves():
+    pairs = [[[7.5], [-7.5], [0.25]], [[2, -2, 0.75]]]
+    cases = {kind: case(kind, pairs) for kind in KINDS if kind != "powBroadcastable"}
+    assert differences(cases, "iOS16", "fp16", tolerance=1e-3) == {}

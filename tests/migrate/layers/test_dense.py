@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -178,3 +179,35 @@ def test_bad_parameters_are_named(one_layer, kind, fill, why):
 def test_inner_product_of_a_wrong_size_is_a_sentence(run_layer):
     with pytest.raises(ModelError, match="cannot be applied to inputs of shape 1x5"):
         run_layer("innerProduct", [np.zeros((1, 5))], fill=fill_dense(float32(4, 6)))
+
+
+# as an ML Program
+
+X = np.random.default_rng(0).normal(size=(2, 3, 2, 2))
+
+
+def stored(**fields):
+    def fill(p):
+        for field, size in fields.items():
+            getattr(p, field).floatValue.extend(np.random.default_rng(1).normal(size=size))
+
+    return fill
+
+
+DENSE = {"inputChannels": 12, "outputChannels": 5}
+TABLE = {"inputDim": 7, "outputChannels": 4}
+PROGRAMS = {
+    "dense": case("innerProduct", [X], hasBias=True, fill=stored(weights=60, bias=5), **DENSE),
+    "dense, no bias": case("innerProduct", [X], fill=stored(weights=60), **DENSE),
+    "dense, rank 5": case("innerProduct", [X[None]], fill=stored(weights=60), **DENSE),
+    "dense, rank 2": case("innerProduct", [X.reshape(2, 12)], fill=stored(weights=60), **DENSE),
+    "embedding": case("embedding", [[[[[6]]], [[[0]]]]], "gather", hasBias=True,
+                      fill=stored(weights=28, bias=4), **TABLE),
+    "embedding, rank 5": case("embedding", [np.full((2, 3, 1, 1, 1), 5)], "gather",
+                              fill=stored(weights=28), **TABLE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target, tolerance=1e-5) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from programs import operations
 
 import migrate
 from migrate.errors import ModelError
@@ -204,3 +205,48 @@ def test_categorical_refuses_impossible_parameters(one_layer, options, message):
 def test_categorical_refuses_negative_probabilities(run_layer):
     with pytest.raises(ModelError, match=r"'tested' \(categoricalDistribution\)"):
         run_layer("categoricalDistribution", [[-1.0, 2.0]], numSamples=2)
+
+
+# as an ML Program
+
+
+def drawn(one_layer, name, form, target="iOS18", **options):
+    """What a random layer draws as an ML Program, and the operations of the program."""
+    spec, inputs = spec_and_inputs(one_layer, name, form, **options)
+    program = migrate.to_mlprogram(spec, "fp32", target)
+    kinds = [kind for kind, _ in operations(program)]
+    return migrate.evaluate(program, inputs)["out0"], kinds
+
+
+@pytest.mark.parametrize(("name", "form"), LAYERS)
+def test_random_values_as_an_ml_program(one_layer, name, form):
+    """The values are those of another stream; the distribution is the same."""
+    values, kinds = drawn(one_layer, name, form, seed=42)
+    assert values.shape == SHAPE
+    assert kinds.count(f"random_{name.lower()}") == 1
+    check_distribution(name, values)
+
+
+def test_the_seed_is_carried(one_layer):
+    first, again, other = (drawn(one_layer, "Normal", "Like", seed=n)[0] for n in (7, 7, 8))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_categorical_as_an_ml_program(one_layer, logits, temperature):
+    shares = np.array([[0.1, 0.2, 0.7], [0.5, 0.0, 0.5]], np.float32)
+    x = np.log(shares + 1e-10) if logits else shares
+    spec = one_layer(
+        "categoricalDistribution", [x.shape], numSamples=20_000, isLogits=logits, seed=3,
+        temperature=temperature,
+    )  # fmt: skip
+    program = migrate.to_mlprogram(spec, "fp32", "iOS15")
+    drawn = migrate.evaluate(program, {"in0": x})["out0"]
+    assert [kind for kind, _ in operations(program)].count("random_categorical") == 1
+    assert drawn.shape == (2, 20_000)
+    power = shares ** (1 / (temperature or 1))
+    expected = power / power.sum(1, keepdims=True)
+    found = np.stack([(drawn == i).mean(1) for i in range(3)], 1)
+    np.testing.assert_allclose(found, expected, atol=0.02)

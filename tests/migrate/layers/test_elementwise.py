@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
+from migrate.coreml import proto
 from migrate.errors import ModelError
 
 RNG = np.random.default_rng(1)
@@ -315,3 +317,82 @@ def test_reduce_refuses_what_is_not_in_the_proto_or_does_not_fit(one_layer, run_
         migrate.to_torch(one_layer("reduce", [(2, 3, 4)], axis=5))
     with pytest.raises(ModelError, match=r"cannot be applied to inputs of shape 2x3"):
         run_layer("reduce", [np.ones((2, 3))], axis=0)
+
+
+# as an ML Program
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(2, 3, 4, 5))
+AWKWARD = [
+    0.0,
+    0.5,
+    -0.5,
+    1,
+    2.5,
+    -2,
+    30,
+    1e10,
+    1e38,
+    1e-5,
+    1e-10,
+    np.float32(1e-40),
+    np.inf,
+    np.nan,
+]
+FUNCTIONS = proto("NeuralNetwork_pb2").UnaryFunctionLayerParams.Operation
+REDUCE = proto("NeuralNetwork_pb2").ReduceLayerParams
+
+
+def of(kind, **options):
+    return case("unary", [AWKWARD], type=kind, **options)
+
+
+def values(**fields):
+    """What fills a scale or bias layer: its shapes, and as many values."""
+
+    def fill(p):
+        for field, (shape_field, shape) in fields.items():
+            getattr(p, shape_field).extend(shape)
+            getattr(p, field).floatValue.extend(range(1, 1 + int(np.prod(shape))))
+
+    return fill
+
+
+PROGRAMS = {
+    **{name: of(kind, alpha=2) for name, kind in FUNCTIONS.items()},
+    **{
+        f"{name}, all options": of(kind, alpha=0.5, epsilon=0.25, shift=40, scale=2)
+        for name, kind in FUNCTIONS.items()
+    },
+    "rsqrt of an epsilon": of(FUNCTIONS.RSQRT, epsilon=1e-20),
+    "inverse of an epsilon": of(FUNCTIONS.INVERSE, epsilon=1e-20),
+    "log of an epsilon": of(FUNCTIONS.LOG, epsilon=1e-20),
+    "log1p": of(FUNCTIONS.LOG, epsilon=1),
+    "power, negative": of(FUNCTIONS.POWER, alpha=-1.5),
+    "threshold": case("unary", [[-np.inf, -1, 2, np.inf]], "maximum", type=FUNCTIONS.THRESHOLD),
+    "add": case("add", [X, X[:1, :1], X]),
+    "add alpha": case("add", [X], "add", alpha=2.5),
+    "multiply": case("multiply", [X, X[:, :, :1, :1], X]),
+    "multiply alpha": case("multiply", [X], "mul", alpha=-2.5),
+    "average": case("average", [X, X[:1], X]),
+    "max": case("max", [X, X[::-1], -X]),
+    "min": case("min", [X, X[::-1], -X]),
+    "scale": case("scale", [X], "mul", fill=values(scale=("shapeScale", [3]))),
+    "scale and bias": case("scale", [X], hasBias=True, fill=values(
+        scale=("shapeScale", [3, 4, 5]), bias=("shapeBias", [1, 4, 5]))),
+    "bias": case("bias", [X], "add", fill=values(bias=("shape", [3]))),
+    "dot": case("dot", [X, X[::-1]]),
+    "cosine": case("dot", [X, 1e-10 * X[::-1]], cosineSimilarity=True),
+    "load constant": case("loadConstant", [], fill=values(data=("shape", [2, 3, 4]))),
+    **{
+        f"reduce {mode} {axis}": case("reduce", [np.abs(X)], mode=m, axis=a, epsilon=0.25)
+        for mode, m in REDUCE.ReduceOperation.items()
+        for axis, a in REDUCE.ReduceAxis.items()
+        if mode != "ARGMAX" or len(axis) == 1
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target, tolerance=1e-5) == {}

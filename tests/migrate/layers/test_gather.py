@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
+from migrate.mil import scatter_gather
 
 rng = np.random.default_rng(0)
 
@@ -160,3 +164,64 @@ def test_indices_out_of_range(run_layer, kind, shape, updates, bad):
 def test_updates_that_do_not_fit(run_layer, kind, shapes):
     with pytest.raises(ModelError, match="layer 'tested'"):
         run_layer(kind, [np.zeros(shape) for shape in shapes])
+
+
+# as an ML Program
+
+X = rng.normal(size=(4, 3, 5))
+
+
+def scattering(kind, mode, indices, updates, operation, **options):
+    """A scatter of these indices; the updates are not 0, by which a mode divides."""
+    inputs = [X, indices, rng.uniform(0.5, 2, size=updates)]
+    return case(kind, inputs, operation, mode=mode, **options)
+
+
+ALONG = rng.integers(-3, 3, size=(4, 6, 5))
+PAIRS = [[0, 2], [-1, -3], [0, 2]]
+PROGRAMS = {
+    "gather": case("gather", [X, [0, -1, 3, 0]], "gather"),
+    "gather, stored indices": case("gather", [X, [0, -1, 2]], "gather", axis=1, stored=[1]),
+    "gather, from the end": case("gather", [X, [4, -5]], "gather", axis=-1),
+    "gather, a matrix of indices": case("gather", [X, [[0, -3], [1, 2]]], "gather", axis=-2),
+    "gather, of a vector": case("gather", [X[0, 0], [-5]], "gather"),
+    "gather, of rank 5": case("gather", [X[None, :, None], [1, -1]], "gather", axis=3),
+    "multi-indices": case("gatherND", [X, PAIRS], "gather_nd"),
+    "multi-indices, stored": case("gatherND", [X, PAIRS], "gather_nd", stored=[1]),
+    "multi-indices, to the last axis": case("gatherND", [X, [[[3, 2, -1]]]], "gather_nd"),
+    "one element": case("gatherND", [X, [1, -1, 2]], "gather_nd"),
+    "along": case("gatherAlongAxis", [X, ALONG], "gather_along_axis", axis=1),
+    "along, stored": case("gatherAlongAxis", [X, ALONG], "gather_along_axis", axis=1, stored=[1]),
+    "along, from the end": case("gatherAlongAxis", [X, ALONG], "gather_along_axis", axis=-2),
+    "along a vector": case("gatherAlongAxis", [X[0, 0], [-1, 4, -5]], "gather_along_axis"),
+    "scatter into a vector": case("scatter", [[0.0] * 5, [0, -1], [1, 2]], "scatter", mode=1),
+    "scatter, a matrix of indices": scattering(
+        "scatter", 1, [[0, -3], [1, 0]], (4, 2, 2, 5), "scatter", axis=-2
+    ),
+    "scatter, stored": scattering("scatter", 0, [2, -1], (2, 3, 5), "scatter", stored=[1]),
+    "scatter at single elements": scattering("scatterND", 1, [[3, 2, -1]] * 2, (2,), "scatter_nd"),
+    "scatter at pairs, stored": scattering("scatterND", 2, PAIRS, (3, 5), "scatter_nd", stored=[1]),
+} | {
+    f"{kind}, {mode}": scattering(kind, number, indices, updates, operation, **options)
+    for number, mode in enumerate(MODES)
+    for kind, indices, updates, operation, options in (
+        ("scatter", [1, -3, 1], (4, 3, 5), "scatter", {"axis": 1}),
+        ("scatterND", PAIRS, (3, 5), "scatter_nd", {}),
+        ("scatterAlongAxis", ALONG, ALONG.shape, "scatter_along_axis", {"axis": -2}),
+    )
+}  # fmt: skip
+
+
+def test_as_an_ml_program():
+    assert differences(PROGRAMS, "iOS15") == {}
+
+
+def test_no_index_counts_from_the_end_since_ios17(monkeypatch):
+    """There its meaning is undefined, so the evaluator is made to refuse it."""
+    strict = functools.partial(scatter_gather.places, validate=True)
+    monkeypatch.setattr(scatter_gather, "places", lambda index, size, validate: strict(index, size))
+    assert differences(PROGRAMS, "iOS18") == {}
+
+
+def test_as_an_ml_program_of_halves():
+    assert differences(PROGRAMS, "iOS16", "fp16", tolerance=1e-2) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate import ModelError
@@ -331,3 +332,91 @@ def test_crop_resize_refuses_boxes_that_are_none(run_layer, box):
     blobs = [numbers(1, 2, 1, 3, 3), np.array(box).reshape(1, 1, -1, 1, 1)]
     with pytest.raises(ModelError, match="cannot be applied"):
         run_layer("cropResize", blobs)
+
+
+# as an ML Program
+
+IMAGES = numbers(2, 3, 6, 5)
+
+
+def cropping(boxes, method=STRICT, box_mode=0, x=IMAGES[:1], size=(3, 2), **options):
+    def fill(p):
+        p.targetSize.extend(size)
+        p.mode.samplingMethod = method
+        p.boxIndicesMode.boxMode = box_mode
+
+    return case("cropResize", [x, boxes], fill=fill, **options)
+
+
+def resizing(size, method, x=IMAGES):
+    def fill(p):
+        p.targetSize.extend(size)
+        p.mode.samplingMethod = method
+
+    return case("resizeBilinear", [x], "resize_bilinear", fill=fill)
+
+
+INSIDE = np.array([[0.5, 1, 4, 3.25], [1, 0, 5, 4], [2, 2, 2, 2]])
+
+
+def as_blob(boxes):
+    return boxes[:, None, :, None, None]
+
+
+BOXES = as_blob(INSIDE)
+INDEXED = as_blob(np.concatenate([[[1], [0], [1]], boxes_of(INSIDE, 1)], 1))
+BEYOND = {"beyond the image": cropping(BOXES + 2.5, UPSAMPLE)}
+CROPS = {
+    **{f"method {m}": cropping(BOXES, m) for m in range(4)},
+    **{f"boxes {m}": cropping(as_blob(boxes_of(INSIDE, m)), box_mode=m) for m in range(4)},
+    "normalized": cropping(BOXES / 6, normalizedCoordinates=True),
+    "scaled": cropping(BOXES * 4, ROI, spatialScale=0.25),
+    "one pixel": cropping(BOXES, ALIGN, size=(1, 1)),
+    "images that boxes name": cropping(INDEXED, ROI, x=IMAGES, box_mode=1),
+    "images of rank 5": cropping(INDEXED, x=IMAGES[:, None], box_mode=1),
+    "an image of rank 5": cropping(BOXES, x=IMAGES[None, :1]),
+    "an image of rank 3": cropping(BOXES[0], x=IMAGES[0]),
+}
+PROGRAMS = CROPS | {
+    **{
+        f"resize {size} {m}": resizing(size, m)
+        for m in (STRICT, ALIGN, UPSAMPLE, ROI)
+        for size in ((7, 3), (1, 4), (12, 10))
+    },
+    "resize, rank 3": resizing((4, 9), ROI, IMAGES[0]),
+    "resize, rank 5": resizing((4, 9), ALIGN, IMAGES[None]),
+    **{
+        f"upsample {name} {mode} {linear}": case(
+            "upsample", [IMAGES], mode=mode, linearUpsampleMode=linear, **options
+        )
+        for mode, linear in ((0, 0), (1, 0), (1, 1), (1, 2))
+        for name, options in (
+            ("2x3", {"scalingFactor": [2, 3]}),
+            ("1x41", {"scalingFactor": [1, 41]}),
+            ("1.5x2.25", {"fractionalScalingFactor": [1.5, 2.25]}),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target, tolerance=1e-5) == {}
+
+
+@pytest.mark.parametrize("target", ["iOS16", "iOS17"])
+def test_one_operation_crops_and_resizes(target):
+    cases = {name: c._replace(operation="crop_resize") for name, c in CROPS.items()}
+    assert differences(cases, target, tolerance=1e-5) == {}
+
+
+def test_beyond_the_image_an_ml_program_has_its_border_only_before_ios16():
+    """There crop_resize got a value for what is beyond, and has no border."""
+    assert differences(BEYOND, "iOS15", tolerance=1e-5) == {}
+    assert list(differences(BEYOND, "iOS16", tolerance=1e-5)) == list(BEYOND)
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_a_patch_of_each_box_in_each_image(target):
+    cases = {"each": cropping(BOXES, ALIGN, x=IMAGES)}
+    assert differences(cases, target, tolerance=1e-5) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 from migrate.errors import ModelError
 
@@ -94,3 +95,38 @@ def test_where_broadcastable_needs_three_inputs_that_fit(run_layer):
         run_layer("whereBroadcastable", [np.ones(2), np.ones(2)])
     with pytest.raises(ModelError, match=r"inputs of shape 2, 3, 2"):
         run_layer("whereBroadcastable", [np.ones(2), np.ones(3), np.ones(2)])
+
+
+# as an ML Program
+
+X = np.random.default_rng(0).normal(size=(2, 3, 5))
+NOT_ZERO = [[0, 1, -0.0], [0.25, np.inf, 1e-30]]
+PROGRAMS = {
+    "indices": case("whereNonZero", [NOT_ZERO], "non_zero"),
+    "indices of a vector": case("whereNonZero", [[0, 2, -1]], "non_zero"),
+    "indices of rank 3": case("whereNonZero", [X.clip(0)], "non_zero"),
+    **{
+        f"band {lower} {upper}": case("matrixBandPart", [X], numLower=lower, numUpper=upper)
+        for lower, upper in ((0, 0), (1, 0), (0, 2), (-1, 1), (2, -1), (-1, -1), (9, 9))
+    },
+    **{f"lower {k}": case("lowerTriangular", [X], k=k) for k in (-9, -2, -1, 0, 1, 3, 9)},
+    **{f"upper {k}": case("upperTriangular", [X], k=k) for k in (-9, -2, -1, 0, 1, 3, 9)},
+    "choose": case("whereBroadcastable", [NOT_ZERO, X[0, :2, :3], X[1, :2, :3]], "select"),
+    "choose, broadcast": case("whereBroadcastable", [[0, 1, 0.5], X[:, :, :1], [[[2]]]], "select"),
+    "choose, by a higher rank": case("whereBroadcastable", [X.clip(0), [1], [2]], "select"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_infinities_outside_a_triangle_are_left_out_of_an_ml_program():
+    x = np.full((3, 4), np.inf)
+    cases = {
+        f"{kind} {k}": case(kind, [x], k=k)
+        for kind in ("lowerTriangular", "upperTriangular")
+        for k in (-1, 0, 2)
+    }
+    assert differences(cases, "iOS16") == {}

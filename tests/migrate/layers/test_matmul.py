@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -210,3 +211,44 @@ def test_embedding_of_what_is_not_there(run_layer, indices):
 def test_embedding_without_sizes(one_layer):
     with pytest.raises(ModelError, match="must be positive"):
         migrate.to_torch(one_layer("embeddingND", [(2, 1)]))
+
+
+# as an ML Program
+
+A, B = np.random.default_rng(0).normal(size=(2, 2, 3, 4, 5))
+
+
+def weighted(**fields):
+    """What fills a layer's weights, and its bias if there is one."""
+
+    def fill(p):
+        for field, size in fields.items():
+            getattr(p, field).floatValue.extend(np.random.default_rng(1).normal(size=size))
+
+    return fill
+
+
+PROGRAMS = {
+    "product": case("batchedMatmul", [A, B.swapaxes(-1, -2)], "matmul"),
+    "transposed": case("batchedMatmul", [A, B], "matmul", transposeB=True),
+    "both transposed": case("batchedMatmul", [A.swapaxes(-1, -2), B], transposeA=True,
+                            transposeB=True),
+    "broadcast": case("batchedMatmul", [A, B[:, :1]], transposeB=True),
+    "of several ranks": case("batchedMatmul", [A, B[0, 0]], transposeB=True),
+    "a row": case("batchedMatmul", [A[0, 0, 0], B[0, 0].T]),
+    "a column": case("batchedMatmul", [A[0, 0], B[0, 0, 0]]),
+    "stored": case("batchedMatmul", [A, B[0, 0].T], stored=[1]),
+    "weights": case("batchedMatmul", [A], "linear", hasBias=True, fill=weighted(weights=15, bias=3),
+                    weightMatrixFirstDimension=5, weightMatrixSecondDimension=3),
+    "weights, no bias": case("batchedMatmul", [A], "linear", fill=weighted(weights=10),
+                             weightMatrixFirstDimension=5, weightMatrixSecondDimension=2),
+    "embedding": case("embeddingND", [[[[0], [6]], [[3], [3]]]], "gather", vocabSize=7,
+                      embeddingSize=2, hasBias=True, fill=weighted(weights=14, bias=2)),
+    "embedding, no bias": case("embeddingND", [[[0], [4]]], "gather", vocabSize=7, embeddingSize=2,
+                               fill=weighted(weights=14)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target, tolerance=1e-5) == {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
+from migrate.errors import UnsupportedError
 
 SQUARES = np.array(  # [x, y, width, height]; the second overlaps the first by 1/3, the third 0
     [[[2.0, 2.0, 4.0, 4.0], [4.0, 2.0, 4.0, 4.0], [10.0, 2.0, 4.0, 4.0]]]
@@ -143,3 +145,47 @@ def test_outputs_have_the_dtype_of_the_boxes(one_layer):
     spec = one_layer("NonMaximumSuppression", [(1, 3, 4), (1, 3, 1)], outputs=4, maxBoxes=2)
     found = migrate.to_torch(spec).predict({"in0": SQUARES, "in1": np.ones((1, 3, 1))})
     assert {str(v.dtype) for v in found.values()} == {"float32"}
+
+
+# as an ML Program
+
+X = np.random.default_rng(0)
+BOXES = np.concatenate([X.uniform(0, 9, (2, 12, 2)), X.uniform(2, 6, (2, 12, 2))], -1)
+SCORES = X.permutation(72).reshape(2, 12, 3) / 72  # all of them different
+LIMITS = {"iouThreshold": 0.3, "scoreThreshold": 0.2, "maxBoxes": 5}
+
+
+def suppressing(*inputs, scores=SCORES, **fields):
+    arrays = [BOXES, scores, *([n] for n in inputs)]
+    stored = range(2, len(arrays))
+    return case(
+        "NonMaximumSuppression",
+        arrays,
+        "non_maximum_suppression",
+        outputs=4,
+        stored=stored,
+        **fields,
+    )
+
+
+PROGRAMS = {
+    "boxes": suppressing(**LIMITS),
+    "boxes of each class": suppressing(**LIMITS, perClassSuppression=True),
+    "one class": suppressing(**LIMITS, scores=SCORES[..., :1]),
+    "more boxes than there are": suppressing(iouThreshold=0.5, maxBoxes=20),
+    "no score is high enough": suppressing(iouThreshold=0.5, scoreThreshold=2, maxBoxes=3),
+    "stored thresholds": suppressing(0.3, 0.2, 4),
+    "some scores are too low": suppressing(iouThreshold=0.5, scoreThreshold=0.9, maxBoxes=8),
+    "a stored threshold": suppressing(0.4, scoreThreshold=0.3, maxBoxes=6),
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_a_threshold_that_is_computed_is_refused(one_layer):
+    spec = one_layer("NonMaximumSuppression", [(1, 4, 4), (1, 4, 2), (1,)], outputs=4, maxBoxes=2)
+    with pytest.raises(UnsupportedError, match=r"'tested' \(NonMaximumSuppression\), .*: a limit"):
+        migrate.to_mlprogram(spec)

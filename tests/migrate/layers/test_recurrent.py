@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from programs import case, differences
 
 import migrate
 from migrate.coreml import coremltools
@@ -514,3 +517,80 @@ def test_an_empty_sequence_is_a_sentence(one_layer):
     net = migrate.to_torch(one_layer("uniDirectionalLSTM", [(S, B, N, 1, 1)], fill=lstm))
     with pytest.raises(ModelError, match=r"layer 'tested' .*sequence length to be larger than 0"):
         net(torch.zeros(0, B, N, 1, 1))
+
+
+# as an ML Program
+
+STATES = [blob(state(n)[None]) for n in range(4)]
+
+
+def of_lstm(*states, operation="lstm", **options):
+    w = Weights(GATES["lstm"])
+    fill = partial(fill_lstm, w=w, **options)
+    inputs = [blob(sequence()), *states]
+    return case("uniDirectionalLSTM", inputs, operation, outputs=3, fill=fill)
+
+
+def of_both(*states, **options):
+    forward, backward = Weights(GATES["lstm"], 7), Weights(GATES["lstm"], 8)
+    fill = partial(fill_both, forward=forward, backward=backward, **options)
+    return case("biDirectionalLSTM", [blob(sequence()), *states], "lstm", outputs=5, fill=fill)
+
+
+def of_gru(*states, operation="gru", **options):
+    fill = partial(fill_gru, w=Weights(GATES["gru"]), **options)
+    return case("gru", [blob(sequence()), *states], operation, outputs=2, fill=fill)
+
+
+def of_simple(*states, operation="rnn", **options):
+    fill = partial(fill_simple, w=Weights([""]), **options)
+    return case("simpleRecurrent", [blob(sequence()), *states], operation, outputs=2, fill=fill)
+
+
+PROGRAMS = {
+    "lstm": of_lstm(),
+    "lstm, given states": of_lstm(*STATES[:2]),
+    "lstm, last output": of_lstm(sequence=False),
+    "lstm, reversed": of_lstm(*STATES[:2], reverse=True, sequence=False),
+    "lstm, no biases": of_lstm(biased=False),
+    "lstm, only the bias of the forget gate": of_lstm(biased=False, forget_bias=True),
+    "lstm, peepholes": of_lstm(*STATES[:2], peep=True),
+    "lstm, small clip": of_lstm(cell_clip=0.125, forget_bias=True),
+    "lstm, other activations": of_lstm(activations=("sigmoidHard", "ReLU", "sigmoid")),
+    "lstm, linear": of_lstm(*STATES[:2], activations=("sigmoid", "linear", "tanh"), reverse=True),
+    "both": of_both(),
+    "both, given states": of_both(*STATES),
+    "both, last output": of_both(*STATES, sequence=False),
+    "both, peepholes and a small clip": of_both(*STATES, peep=True, cell_clip=0.125),
+    "both, other activations": of_both(activations=("sigmoidHard", "ReLU", "linear")),
+    "gru": of_gru(),
+    "gru, given state": of_gru(STATES[0]),
+    "gru, no biases, reversed": of_gru(STATES[0], biased=False, reverse=True),
+    "gru, last output": of_gru(sequence=False),
+    "gru, other activations": of_gru(activations=("sigmoidHard", "ReLU")),
+    "gru, linear": of_gru(STATES[0], activations=("tanh", "linear")),
+    "simple": of_simple(),
+    "simple, given state": of_simple(STATES[0], reverse=True),
+    "simple, last output": of_simple(sequence=False, biased=False),
+    **{f: of_simple(STATES[0], name=f) for f in ("linear", "sigmoid", "ReLU", "sigmoidHard")},
+}  # fmt: skip
+BY_HAND = {  # what no operation of MIL has
+    "coupled": of_lstm(coupled=True, peep=True, operation=""),
+    "lstm, scaled tanh": of_lstm(activations=("sigmoid", "scaledTanh", "tanh"), operation=""),
+    "gru, scaled tanh": of_gru(activations=("sigmoid", "scaledTanh"), operation=""),
+    "simple, scaled tanh": of_simple(name="scaledTanh", operation=""),
+}
+
+
+def test_as_an_ml_program():
+    assert differences(PROGRAMS, "iOS18", tolerance=1e-5) == {}
+
+
+def test_as_an_ml_program_of_halves():
+    """On iOS15, whose recurrent operations are of float32 alone."""
+    cases = {name: PROGRAMS[name] for name in ("lstm", "both, given states", "gru", "ReLU")}
+    assert differences(cases, "iOS15", "fp16", tolerance=1e-2) == {}
+
+
+def test_what_no_operation_of_mil_has_as_an_ml_program():
+    assert differences(BY_HAND, "iOS17", tolerance=1e-5) == {}

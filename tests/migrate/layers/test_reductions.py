@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -82,3 +83,28 @@ def test_axes_that_make_no_sense_are_refused(one_layer, kind, axes, message):
 def test_axes_out_of_range_are_refused(run_layer, kind, axes):
     with pytest.raises(ModelError, match=rf"'tested' \({kind}\).*inputs of shape 2x3"):
         run_layer(kind, [np.ones((2, 3))], axes=axes, keepDims=True)
+
+
+# as an ML Program
+
+rng = np.random.default_rng(0)
+BLOB = rng.normal(size=(2, 3, 4, 5))
+AWKWARD = np.array([[0, 0, 0], [1, np.inf, 2], [-np.inf, 1, 2], [-np.inf, -np.inf, -np.inf],
+                    [1, np.nan, 2], [90, 100, -1e3], [1e-20, 2e-20, 0]])  # fmt: skip
+PROGRAMS = {
+    f"{kind} {name}": case(kind, [x], **options)
+    for kind in REDUCTIONS
+    for name, x, options in (
+        ("some", BLOB, {"axes": [1, -1]}),
+        ("kept", BLOB, {"axes": [0, 2], "keepDims": True}),
+        ("all", BLOB, {"reduceAll": True}),
+        ("all, kept", BLOB, {"reduceAll": True, "keepDims": True}),
+        ("a vector", BLOB[0, 0, 0], {"axes": [-1]}),
+        ("awkward", AWKWARD, {"axes": [1]}),
+    )
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target, tolerance=1e-5) == {}

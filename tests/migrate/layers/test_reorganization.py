@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences, side_by_side
 
 import migrate
 from migrate import ModelError
@@ -266,3 +267,44 @@ def test_reshape_to_another_number_of_elements_is_refused(run_layer):
     for target in ([3, 1, 1], [1, 3, 1, 1]):
         with pytest.raises(ModelError, match="cannot be applied to inputs of shape 1x1x4x1x1"):
             run_layer("reshape", [counted(1, 1, 4, 1, 1)], targetShape=target)
+
+
+# as an ML Program
+
+X = np.random.default_rng(0).normal(size=(2, 8, 4, 6))
+SEQUENCE = X[:, None]
+PROGRAMS = {
+    "flatten": case("flatten", [X], mode=0),
+    "flatten, channels last": case("flatten", [X], mode=1),
+    "flatten, rank 5": case("flatten", [SEQUENCE], mode=1),
+    "concat": case("concat", [X, X[:, :3], X]),
+    "concat, ranks 4 and 5": case("concat", [X[:1], SEQUENCE[:1]]),
+    "concat along the sequence": case("concat", [SEQUENCE, SEQUENCE[:1]], sequenceConcat=True),
+    "reshape": case("reshape", [X], targetShape=[4, 8, 6]),
+    "reshape, channels last": case("reshape", [X], mode=1, targetShape=[4, 8, 6]),
+    "reshape with a sequence": case("reshape", [SEQUENCE], targetShape=[4, 8, 2, 6]),
+    "permute": case("permute", [SEQUENCE], axis=[0, 3, 1, 2]),
+    "permute the sequence": case("permute", [SEQUENCE], axis=[2, 1, 0, 3]),
+    "split": case("split", [X], outputs=4, nOutputs=4),
+    "repeat the sequence": case("sequenceRepeat", [SEQUENCE], nRepetitions=3),
+    "space to depth": case("reorganizeData", [X], "space_to_depth", mode=0, blockSize=2),
+    "depth to space": case("reorganizeData", [X], "depth_to_space", mode=1, blockSize=2),
+    "depth to space, rank 5": case("reorganizeData", [SEQUENCE], mode=1, blockSize=2),
+    "pixel shuffle": case("reorganizeData", [X], "pixel_shuffle", mode=2, blockSize=2),
+    "slice": case("slice", [X], axis=1, startIndex=1, endIndex=-1, stride=2),
+    "slice of channels": case("slice", [X], axis=0, startIndex=-5, endIndex=7, stride=1),
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_a_number_is_flattened_in_an_ml_program():
+    """A blob of rank 0, which coremltools' flatten does not take, says how often to repeat."""
+    cases = [case("squeeze", [[2]], squeezeAll=True), case("tile", [[1, 5], [0]])]
+    spec, given = side_by_side(cases)
+    spec.neuralNetwork.layers[1].input[1] = "out_0_0"
+    program = migrate.to_mlprogram(spec, "fp32")
+    np.testing.assert_array_equal(migrate.evaluate(program, given)["out_1_0"], [1, 5, 1, 5])

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -170,3 +171,70 @@ def test_windows_that_do_not_fit(run_layer, one_layer):
     for fields in ({"windowSize": 2}, {"step": 1}):
         with pytest.raises(ModelError, match="windowSize and step must be positive"):
             migrate.to_torch(one_layer("slidingWindows", [(3,)], **fields))
+
+
+# as an ML Program
+
+X = rng.normal(size=(2, 5, 6, 3, 4))
+
+
+def cutting(x, begin, end, strides, begin_masks, end_masks, squeeze_masks, **options):
+    """A slice between fixed bounds."""
+    return case(
+        "sliceStatic", [x], "slice_by_index", beginIds=begin, endIds=end, strides=strides,
+        beginMasks=begin_masks, endMasks=end_masks, squeezeMasks=squeeze_masks, **options,
+    )  # fmt: skip
+
+
+def between(x, *inputs, operation="slice_by_index", **options):
+    """A slice between bounds that are inputs, the last ones parameters."""
+    return case("sliceDynamic", [x, *inputs], operation, **options)
+
+
+def windows(x, axis, size, step):
+    return case("slidingWindows", [x], "sliding_windows", axis=axis, windowSize=size, step=step)
+
+
+NO, YES = [False] * 2, [True] * 2
+PAIR = X[0, 0, :, :, 0]  # [6, 3]
+OPEN = {"beginMasks": [False, True], "endMasks": [True, False], "squeezeMasks": NO}
+PROGRAMS = {
+    "slice": cutting(X[0, 0], [1, 0, 2], [5, 2, 4], [2, 1, 1], *[[False] * 3] * 3),
+    "slice, from the end": cutting(PAIR, [-5, -3], [-1, -1], [1, 1], NO, NO, NO),
+    "slice, beyond the end": cutting(PAIR, [1, 0], [99, 3], [1, 1], NO, NO, NO),
+    "slice, open": cutting(PAIR, [3, 2], [2, 1], [1, 1], [True, False], [False, True], NO),
+    "slice, backwards": cutting(PAIR, [4, 2], [1, 0], [-1, -2], NO, NO, NO),
+    "slice, backwards and open": cutting(PAIR, [4, 2], [1, 0], [-2, -1], YES, YES, NO),
+    "slice, backwards from the end": cutting(PAIR, [-1, -1], [-5, -3], [-1, -1], NO, NO, NO),
+    "slice, squeezed": cutting(PAIR, [-2, 0], [0, 3], [1, 1], NO, NO, [True, False]),
+    "slice of rank 5": cutting(X, [0] * 5, [9] * 5, [1, 2, 3, -1, 1], [*YES, False, True, False],
+                               [*YES, False, True, False], [False] * 5),
+    "slice of a vector": cutting(PAIR[0], [1], [3], [1], [False], [False], [False]),
+    "between": between(PAIR, [1, -3], endIds=[5, -1], strides=[2, 1]),
+    "between, open": between(PAIR, [1, 1], endIds=[4, 2], strides=[1, 1], **OPEN),
+    "between, squeezed": between(PAIR, [-2, 1], endIds=[6, 3], strides=[1, 1],
+                                 squeezeMasks=[True, False]),
+    "between, backwards": between(PAIR, [4, 2], endIds=[-6, 0], strides=[-2, -1]),
+    "between two": between(PAIR, [0, -2], [-1, 3], strides=[1, 1]),
+    "between two, backwards": between(PAIR, [-1, 2], [1, 0], strides=[-3, -1]),
+    "between, stored strides": between(PAIR, [4, 0], [0, 2], [-2, 1], stored=[3]),
+    "between, all given": between(PAIR, [4, 2], [0, 1], [-1, 1], NO, [False, True], NO,
+                                  stored=[3, 4, 5, 6]),
+    "between, all stored": between(PAIR, [1, 0], [5, 2], [1, 1], stored=[1, 2, 3]),
+    "by size": case("sliceBySize", [PAIR, [2]], axis=0, size=3),
+    "by size, last axis": case("sliceBySize", [X, [1]], axis=-1, size=2),
+    "by size, stored": case("sliceBySize", [X, [1]], axis=2, size=2, stored=[1]),
+    "windows": windows(PAIR, 0, 3, 2),
+    "windows, from the end": windows(X[0], -2, 2, 1),
+    "windows, middle axis": windows(X[0], 1, 4, 1),
+    "windows of a vector": windows(X[0, 0, :, 0, 0], 0, 2, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_as_an_ml_program_of_halves():
+    assert differences(PROGRAMS, "iOS17", "fp16", tolerance=1e-2) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -69,3 +70,36 @@ def test_position_of_the_first_extreme(run_layer, kind, axis, remove):
 def test_position_in_a_vector_stays_a_vector(run_layer, remove):
     same(run_layer("argMax", [np.array([1.0, 3, 3, 2])], removeDim=remove), [1])
     same(run_layer("argMin", [np.array([1.0, 0, 3, 0])], removeDim=remove), [1])
+
+
+# as an ML Program
+
+TIES = np.array([[3.0, -1.0, 3.0, 0.0, -1.0], [-2.0, -2.0, 7.0, -np.inf, 7.0]])
+STACKED = np.stack([TIES, -TIES, TIES + 1]).clip(-9, 9)
+PROGRAMS = {
+    "top k": case("topK", [TIES], "topk", outputs=2, axis=-1, K=3),
+    "top k, all, smallest": case("topK", [TIES], "topk", outputs=2, axis=1, K=5, useBottomK=True),
+    "top k, first axis": case("topK", [STACKED], "topk", outputs=2, axis=0, K=2),
+    "top k, stored": case("topK", [STACKED, [2]], "topk", outputs=2, axis=-2, stored=[1]),
+    "top k, given": case("topK", [STACKED, [4]], "argsort", outputs=2, axis=-1),
+    "top k, given, smallest": case(
+        "topK", [STACKED, [1]], "argsort", outputs=2, axis=1, useBottomK=True
+    ),
+    "top k, given, of a vector": case("topK", [TIES[0], [2]], "argsort", outputs=2, axis=0),
+    "arg sort": case("argSort", [TIES], "argsort", axis=1),
+    "arg sort, descending": case("argSort", [STACKED], "argsort", axis=2, descending=True),
+    "arg sort, middle axis": case("argSort", [STACKED], "argsort", axis=1),
+    "arg max": case("argMax", [TIES], "reduce_argmax", axis=1),
+    "arg max, no dimension": case("argMax", [TIES], "reduce_argmax", axis=-2, removeDim=True),
+    "arg min": case("argMin", [STACKED], "reduce_argmin", axis=0),
+    "arg min, no dimension": case("argMin", [STACKED], "reduce_argmin", axis=-1, removeDim=True),
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS16", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_as_an_ml_program_of_halves():
+    assert differences(PROGRAMS, "iOS17", "fp16") == {}

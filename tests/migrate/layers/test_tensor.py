@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from programs import case, differences
 
 import migrate
 from migrate.errors import ModelError
@@ -225,3 +226,76 @@ def test_one_hot(run_layer, axis, second):
 def test_one_hot_refuses(run_layer, fields, match):
     with pytest.raises(ModelError, match=match):
         run_layer("oneHot", [np.zeros((2, 3))], **fields)
+
+
+# as an ML Program
+
+X, Y = rng.normal(size=(2, 4, 2, 3, 5))
+LENGTHS = [3, 0]
+
+
+def turned(x, lengths, **options):
+    return case("reverseSeq", [x, lengths], "reverse_sequence", **options)
+
+
+def hot(x, **options):
+    return case("oneHot", [x], "one_hot", oneHotVectorSize=4, onValue=2.5, offValue=-1, **options)
+
+
+def sums(**options):
+    return case("cumSum", [X], "cumsum", **options)
+
+
+AXIS = {"reverse": True, "excludeFinalSum": True}
+PROGRAMS = {
+    "concat": case("concatND", [X, Y, X], "concat", axis=-3),
+    "concat, interleaved": case("concatND", [X, Y], axis=1, interleave=True),
+    "concat, interleaved, last axis": case("concatND", [X, Y], axis=-1, interleave=True),
+    "concat of vectors": case("concatND", [X[0, 0, 0], [1, 2]], "concat", axis=0),
+    "stack": case("stack", [X, Y], "stack", axis=-1),
+    "stack, first": case("stack", [X, Y], "stack", axis=0),
+    "split, sizes": case("splitND", [X], "split", outputs=2, axis=-1, splitSizes=[4, 1]),
+    "split, equal": case("splitND", [X], "split", outputs=2, axis=0, numSplits=2),
+    "split, unequal": case("splitND", [X], "split", outputs=3, axis=-1, numSplits=3),
+    "tile": case("tile", [X], "tile", reps=[1, 2, 1, 3]),
+    "tile, fewer": case("tile", [X], "tile", reps=[2, 2]),
+    "tile, given": case("tile", [X[0, 0], [3, 2]], "tile"),
+    "tile, stored": case("tile", [X, [2]], "tile", stored=[1]),
+    "transpose": case("transpose", [X], "transpose", axes=[3, 0, 2, 1]),
+    "reverse": case("reverse", [X], "reverse", reverseDim=[True, False, True, False]),
+    "reverse nothing": case("reverse", [X], reverseDim=[False] * 4),
+    "softmax": case("softmaxND", [X], "softmax", axis=-3),
+    "softmax, first axis, large": case("softmaxND", [100 * X], "softmax", axis=0),
+    "reverse sequences": turned(X[0, :, :, 0], [3, 0], batchAxis=0, sequenceAxis=1),
+    "from the end": turned(X, LENGTHS, batchAxis=-3, sequenceAxis=-1),
+    "lengths of rank 4": turned(X, [[[[5]], [[1]], [[4]], [[2]]]], batchAxis=0, sequenceAxis=3),
+    "lengths that are stored": turned(X, LENGTHS, batchAxis=1, sequenceAxis=2, stored=[1]),
+    "sums": sums(axis=2),
+    "sums, from the end": sums(axis=-1, reverse=True),
+    "sums, exclusive": sums(axis=1, excludeFinalSum=True),
+    "sums, both": sums(axis=-4, **AXIS),
+    "sums, stored axis": case("cumSum", [X, [-2]], "cumsum", stored=[1], **AXIS),
+    "one hot": hot([[0, 1, 3], [2, 2, 0]]),
+    "one hot, first axis": hot([[0, 1, 3], [2, 2, 0]], axis=0),
+    "one hot, middle axis": hot([[0, 1, 3], [2, 2, 0]], axis=-2),
+    "one hot, a vector": hot([3, 1]),
+    "one hot, outside": hot([4, -1, 1]),
+    "one hot, stored size": case("oneHot", [[1, 2], [3]], "one_hot", stored=[1], onValue=1),
+    "one hot, given size": case("oneHot", [[[0, 2]], [3]], "equal", onValue=2, offValue=3, axis=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target) == {}
+
+
+def test_as_an_ml_program_of_halves():
+    assert differences(PROGRAMS, "iOS17", "fp16", tolerance=1e-2) == {}
+
+
+@pytest.mark.parametrize("axis", [0, 2, -1, -4])
+def test_sums_along_a_computed_axis_as_an_ml_program(axis):
+    """MIL takes constants, so the sums along every axis are there to choose from."""
+    found = differences({"sums": case("cumSum", [X, [axis]], **AXIS)}, "iOS16")
+    assert found == {}

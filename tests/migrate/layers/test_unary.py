@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from programs import case, differences, run_program
 
 import migrate
 from migrate.errors import ModelError
+from migrate.layers import unary
 
 ANY = np.array([[-2.7, -1.0, -0.5, 0.0], [0.3, 1.0, 1.5, 2.5]])
 UNIT = np.array([[-0.99, -0.5, 0.0], [0.1, 0.7, 1.0]])
@@ -111,3 +113,51 @@ def test_gelu_refuses_an_unknown_mode(one_layer):
 def test_two_inputs_are_refused(run_layer):
     with pytest.raises(ModelError, match=r"'tested' \(sin\)"):
         run_layer("sin", [ANY, ANY])
+
+
+# as an ML Program
+
+TINY, INF = np.float32(1e-40), np.inf
+FINITE = [
+    0.0,
+    -0.0,
+    0.5,
+    -0.5,
+    1.0,
+    -1.0,
+    1.5,
+    2.5,
+    -2.5,
+    30.0,
+    -30.0,
+    4e3,
+    -4e3,
+    TINY,
+    1e-5,
+    -1e-5,
+]
+AWKWARD = [*FINITE, 1e10, -1e10, 1e38, -1e38, INF, -INF, np.nan]
+GELU = ("EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION")
+PROGRAMS = {
+    **{name: case(name, [AWKWARD]) for name in unary.FUNCTIONS},
+    "clip": case("clip", [AWKWARD], "clip", minVal=-1.5, maxVal=2),
+    "clip to a value": case("clip", [FINITE], minVal=2, maxVal=2),
+    **{name: case("gelu", [FINITE], mode=mode) for mode, name in enumerate(GELU)},
+}
+
+
+@pytest.mark.parametrize("target", ["iOS15", "iOS18"])
+def test_as_an_ml_program(target):
+    assert differences(PROGRAMS, target, tolerance=1e-5) == {}
+
+
+@pytest.mark.parametrize(("name", "arrays"), [("asinh", [FINITE]), ("acosh", [np.abs(FINITE) + 1])])
+def test_no_square_overflows_in_an_ml_program_of_halves(name, arrays):
+    assert differences({name: case(name, arrays)}, "iOS16", "fp16", tolerance=2e-2) == {}
+
+
+@pytest.mark.parametrize(("name", "least"), [("asinh", 0), ("acosh", 1)])
+def test_small_values_keep_their_digits_in_an_ml_program(name, least):
+    x = least + np.array([1e-6, 1e-4, 1e-2, 0.3, 1], np.float32)
+    got = run_program(case(name, [x]))
+    np.testing.assert_allclose(got, getattr(np, f"arc{name[1:]}")(x.astype(float)), rtol=1e-6)
