@@ -60,10 +60,11 @@ class Names(NamedTuple):
 
 
 def program_names(network: Network) -> Names:
-    """Return the features' names in the ML Program, where no two have the same."""
+    """Return the features' names in the ML Program, where no two that differ have the same."""
     inputs = _distinct([f.name for f in network.inputs], set(), "_input")
-    outputs = _distinct([f.name for f in network.outputs], set(inputs.values()), "_output")
-    return Names(inputs, outputs)
+    same = {name: inputs[name] for name in network.passed_through()}
+    others = [f.name for f in network.outputs if f.name not in same]
+    return Names(inputs, same | _distinct(others, set(inputs.values()), "_output"))
 
 
 def _distinct(names: Sequence[str], others: set[str], suffix: str) -> dict[str, str]:

@@ -155,20 +155,31 @@ def _check_ranks(program: Any) -> None:
 
 
 class Traced(nn.Module):
-    """The module with features as an ML Program has them, and no output that is an input."""
+    """The module with features as an ML Program has them.
+
+    An output that is an input is a copy, for it has another name, or else that input itself.
+    """
 
     def __init__(self, net: Model) -> None:
         super().__init__()
         self.net = net
-        classes = class_features(net.network)
-        self.flat = [feature in classes for feature in tensor_outputs(net.network)]
+        network, classes = net.network, class_features(net.network)
+        same, places = network.passed_through(), [feature.name for feature in network.inputs]
+        self.flat = [feature in classes for feature in tensor_outputs(network)]
+        self.given = [
+            places.index(feature.name) if feature.name in same else None
+            for feature in tensor_outputs(network)
+        ]
 
     def forward(self, *tensors: Tensor) -> Any:
         """Return the outputs, the probabilities of a classifier as a vector."""
-        found = self.net(*(x.float() for x in tensors))
+        found = self.net(*(x if x.is_floating_point() else x.float() for x in tensors))
         outputs = found if isinstance(found, tuple) else (found,)
-        rows = zip(outputs, self.flat, strict=True)
-        results = tuple((y.flatten() if flat else y).clone() for y, flat in rows)
+        rows = zip(outputs, self.flat, self.given, strict=True)
+        results = tuple(
+            tensors[given] if given is not None else (y.flatten() if flat else y).clone()
+            for y, flat, given in rows
+        )
         return results if len(results) > 1 else results[0]
 
 

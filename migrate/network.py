@@ -105,6 +105,20 @@ class Network:
         own = tuple(_flatten(self.layers))
         return own + tuple(layer for stage in self.stages for layer in stage.all_layers())
 
+    def passed_through(self) -> set[str]:
+        """Return the outputs that are the input of their name, as they came, or copies of it."""
+        source = {feature.name: feature.name for feature in self.inputs}
+        for layer in self.layers:
+            copied = source.get(layer.inputs[0], "") if layer.kind == "copy" else ""
+            source.update(dict.fromkeys(layer.outputs, copied))
+        given = {(f.name, f.kind, f.shape) for f in self.inputs}
+        given |= set() if self.rank5_arrays else {(f.name, f.kind, ()) for f in self.inputs}
+        return {
+            f.name
+            for f in self.outputs
+            if source.get(f.name) == f.name and (f.name, f.kind, f.shape) in given
+        }
+
     def overwritten(self) -> dict[str, tuple[str, ...]]:
         """Return each blob that several top-level layers write, with the layers' names."""
         if self.stages:

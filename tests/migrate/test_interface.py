@@ -767,3 +767,20 @@ def test_the_metadata_names_the_source(tmp_path):
         assert metadata.userDefined["com.github.anereport.source_sha256"] == expected
         assert (metadata.author, metadata.license) == ("A. Author", "MIT")
         assert metadata.userDefined["key"] == "value"
+
+
+@pytest.mark.parametrize("copies", [0, 2])
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_an_output_that_is_the_input_of_its_name_keeps_it(precision, copies, tmp_path):
+    """As coremltools writes them for modules that return an input; a program may return it too."""
+    spec = doubling(["x"], ["y", "x"])
+    layers = spec.neuralNetwork.layers
+    del layers[1]
+    for i in range(copies):
+        layers.add(name=f"copy{i}", input=["x"], output=["x"]).copy.SetInParent()
+    program, found = converted(spec, precision=precision)
+    assert (list(described(program)), found) == (["x", "y"], [])
+    migrate.save(program, tmp_path / "p.mlpackage")
+    outputs = migrate.evaluate(tmp_path / "p.mlpackage", {"x": X})
+    np.testing.assert_array_equal(outputs["x"], X)
+    np.testing.assert_allclose(outputs["y"], 2 * X, rtol=1e-3)
