@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from migrate.module import Interpreter, Model, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, read
     from migrate.options import PRECISIONS, TARGETS, OptionError, Options
+    from migrate.overview import Operation, ProgramOverview, describe_program
     from migrate.package import save
+    from migrate.program_envelope import program_envelopes
     from migrate.source import to_source
     from migrate.spec import load_spec
     from migrate.weights import count as weight_count
@@ -49,12 +51,15 @@ _HOMES = {
     "Conversion": "mlprogram",
     "OptionError": "options",
     "Options": "options",
+    "Operation": "overview",
     "PRECISIONS": "options",
+    "ProgramOverview": "overview",
     "TARGETS": "options",
     "convert": "mlprogram",
     "coremltools": "coreml",
     "custom_layers": "customs",
     "default_shape": "network",
+    "describe_program": "overview",
     "evaluate": "evaluation",
     "fault": "faults",
     "layer_table": "coverage",
@@ -62,6 +67,7 @@ _HOMES = {
     "load_spec": "spec",
     "mismatches": "declared",
     "output_shapes": "declared",
+    "program_envelopes": "program_envelope",
     "proto": "coreml",
     "read": "network",
     "save": "package",
@@ -88,8 +94,10 @@ __all__ = [
     "Model",
     "ModelError",
     "Network",
+    "Operation",
     "OptionError",
     "Options",
+    "ProgramOverview",
     "Rounding",
     "UnsupportedError",
     "channels",
@@ -97,6 +105,7 @@ __all__ = [
     "coremltools",
     "custom_layers",
     "default_shape",
+    "describe_program",
     "envelopes",
     "evaluate",
     "fault",
@@ -105,6 +114,7 @@ __all__ = [
     "load_spec",
     "mismatches",
     "output_shapes",
+    "program_envelopes",
     "proto",
     "read",
     "rounded",

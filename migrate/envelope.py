@@ -145,6 +145,14 @@ def envelopes(net: Model, inputs: dict[str, Any], precision: str = "fp16") -> di
     }
 
 
+def explained(
+    feature: Feature, reference: Tensor, values: Tensor, precision: str, beyond: tuple[str, ...]
+) -> Envelope:
+    """Return the envelope of an output from its reference and its values as rounding has them."""
+    exact, near = _array(feature, reference), _array(feature, values)
+    return _envelope(feature, exact, near, FORMATS[precision], beyond)
+
+
 def channels(values: NDArray[Any]) -> NDArray[Any]:
     """Return an output as a matrix with a row for each channel."""
     return values.reshape(math.prod(values.shape[:-2]), math.prod(values.shape[-2:]))

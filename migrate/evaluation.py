@@ -11,39 +11,51 @@ from migrate import features
 from migrate.errors import InputError
 from migrate.interface import mil_name
 from migrate.mil.program import load
-from migrate.mil.run import run_block, torch_dtype
+from migrate.mil.run import Arithmetic, run_block, torch_dtype
 from migrate.network import read_feature
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from migrate.mil.program import Program
     from migrate.network import Feature
 
 
 INT32_MAX = 2**31 - 1
 
 
-def evaluate(program: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+def evaluate(program: Any, inputs: dict[str, Any], *, widened: bool = False) -> dict[str, Any]:
     """Return the outputs of an ML Program for inputs, both by feature name.
 
     `program` is an `MLModel` of type ML Program or the path of an .mlpackage. Arrays and images go
     in and come out as with `MLModel.predict`. Each operation is computed in float32 on the CPU and
-    rounded to the type that the program declares; a device may accumulate otherwise.
+    rounded to the type that the program declares; a device may accumulate otherwise. Widened, what
+    it declares as float16 stays float32, outputs included: what float16 is to be measured by.
     Raises ModelError, UnsupportedError or InputError, each in a sentence.
     """
-    loaded = load(program)
-    description = [read_feature(f) for f in loaded.description.input]
+    outputs = compute(load(program), inputs, Arithmetic(widened))
+    return {feature.name: _output(feature, value, exact=widened) for feature, value in outputs}
+
+
+def compute(
+    program: Program, inputs: dict[str, Any], arithmetic: Arithmetic
+) -> list[tuple[Feature, Any]]:
+    """Return each output feature with its value: a tensor, or of a classifier a label and scores.
+
+    An input is in the type of its feature whatever the arithmetic: that is what a device is given.
+    """
+    description = [read_feature(f) for f in program.description.input]
     inputs = _named(inputs, {feature.name for feature in description})
     features.refuse_unknown(description, inputs)
     values: dict[Any, Any] = {}
     for feature in description:
-        var = loaded.function.inputs[feature.name]
+        var = program.function.inputs[feature.name]
         values[var] = _input(feature, inputs, torch_dtype(var))
     with torch.no_grad():
-        results = run_block(loaded.function, values)
-    given = {var.name: r for var, r in zip(loaded.function.outputs, results, strict=True)}
-    outputs = [read_feature(f) for f in loaded.description.output]
-    return {feature.name: _output(feature, given[feature.name]) for feature in outputs}
+        results = run_block(program.function, values, arithmetic)
+    given = {var.name: r for var, r in zip(program.function.outputs, results, strict=True)}
+    outputs = [read_feature(f) for f in program.description.output]
+    return [(feature, given[feature.name]) for feature in outputs]
 
 
 def _named(inputs: dict[str, Any], known: set[str]) -> dict[str, Any]:
@@ -69,7 +81,9 @@ def _input(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> Tens
     return x.to(dtype)
 
 
-def _output(feature: Feature, value: Any) -> Any:
+def _output(feature: Feature, value: Any, exact: bool) -> Any:
     if feature.kind == "image":
         return features.to_pil(value, feature)
-    return features.to_array(value, feature.dtype) if isinstance(value, torch.Tensor) else value
+    if not isinstance(value, torch.Tensor):
+        return value
+    return features.to_array(value, "" if exact else feature.dtype)

@@ -36,6 +36,8 @@ def _load_file(path: Path) -> Any:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     if not exists:
         raise ModelError(f"no such file: {path}")
+    if path.suffix == ".mlmodelc":
+        raise ModelError(f"{path} is compiled; give the .mlmodel or .mlpackage it was made from")
     if path.is_dir() and path.suffix != ".mlpackage":
         raise ModelError(f"{path} is a directory, not a model; give the .mlmodel file itself")
     spec = _load_package(path) if path.is_dir() else _parse(path)

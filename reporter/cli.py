@@ -93,7 +93,7 @@ def create(
     model: Annotated[
         Path | None,
         typer.Argument(
-            help="An .mlmodel file; without one, the only model in this folder.",
+            help="An .mlmodel or .mlpackage; without one, the only model in this folder.",
             show_default=False,
         ),
     ] = None,
@@ -260,7 +260,8 @@ def explain(
 @app.command(rich_help_panel=MEASURE)
 def run(
     model: Annotated[
-        Path, typer.Argument(help="An .mlmodel file, or a folder of them.", show_default=False)
+        Path,
+        typer.Argument(help="An .mlmodel or .mlpackage, or a folder of them.", show_default=False),
     ],
     out: Annotated[
         Path,
@@ -269,7 +270,7 @@ def run(
     simulate: Annotated[
         str,
         typer.Option(
-            help="FAULT@LAYER or none: write a simulated record, for demonstrations and tests.",
+            help="FAULT@LAYER of a NeuralNetwork, or none: write a simulated record.",
             show_default=False,
         ),
     ] = "",

@@ -1,7 +1,7 @@
-"""Rebuilds {{ name|docstring }} with seeded weights and shows what each compute unit gives.
+"""{% block does %}Rebuilds {{ name|docstring }} with seeded weights{% endblock %} and shows what each compute unit gives.
 
 Needs coremltools{{ ", Pillow" if uses_images }} and numpy only:  pip install coremltools "numpy<2.4"{{ " pillow" if uses_images }}
-On a Mac it predicts on CPU, GPU and Neural Engine; elsewhere it stops once the model is built.
+On a Mac it predicts on CPU, GPU and Neural Engine; elsewhere it stops once the model is {% block done %}built{% endblock %}.
 """
 import hashlib
 import logging
@@ -11,6 +11,7 @@ import numpy as np
 
 logging.disable(logging.WARNING)
 import coremltools as ct
+{% block model %}
 from coremltools.models import datatypes
 from coremltools.models.neural_network import NeuralNetworkBuilder
 from coremltools.proto.Model_pb2 import Model
@@ -19,6 +20,7 @@ from google.protobuf import text_format
 # --- the model ---
 {{ building }}
 # --- the model ends ---
+{% endblock %}
 
 INPUTS = {{ inputs }}
 OUTPUT = {{ output }}
@@ -59,15 +61,17 @@ def flat(value):
 
 
 def main():
+{% block ready %}
     b.spec.description.ClearField("metadata")
     ct.utils.save_spec(b.spec, "repro.mlmodel")
     print("model written to repro.mlmodel, sha256 of its weights", digest.hexdigest())
+{% endblock %}
     if sys.platform != "darwin":
         print("Core ML runs on Macs and Apple devices only: stopped before prediction")
         return
     found = {}
     for unit in ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE"):
-        model = ct.models.MLModel("repro.mlmodel", compute_units=getattr(ct.ComputeUnit, unit))
+        model = ct.models.MLModel({% block file %}"repro.mlmodel"{% endblock %}, compute_units=getattr(ct.ComputeUnit, unit))
         found[unit] = flat(model.predict(seeded_inputs())[OUTPUT])
     cpu, gpu, ane = found.values()
     worst = int(np.nanargmax(np.abs(ane - cpu)))

@@ -26,20 +26,26 @@ def load(model: Any) -> Program:
     Raises ModelError for what is no ML Program or lacks its weights, UnsupportedError for one with
     states, several functions, or operations that are not known, which are listed at once.
     """
+    spec = program_spec(model)
+    _refuse_unknown(spec)
+    return Program(spec.description, _function(model, spec))
+
+
+def program_spec(model: Any) -> Any:
+    """Return the spec of an ML Program of one function without states; an error for any other."""
     spec = load_spec(model)
     if spec.WhichOneof("Type") != "mlProgram":
-        raise ModelError(f"{_name(model)} is not an ML Program")
+        raise ModelError(f"{name_of(model)} is not an ML Program")
     functions = list(spec.mlProgram.functions)
     if functions != ["main"]:
         raise UnsupportedError(
-            f"{_name(model)} has {len(functions)} functions ({', '.join(sorted(functions))}); "
+            f"{name_of(model)} has {len(functions)} functions ({', '.join(sorted(functions))}); "
             "one named main can be evaluated"
         )
     if spec.description.state:
         names = ", ".join(repr(state.name) for state in spec.description.state)
-        raise UnsupportedError(f"{_name(model)} keeps states ({names}); they are not evaluated")
-    _refuse_unknown(spec)
-    return Program(spec.description, _function(model, spec))
+        raise UnsupportedError(f"{name_of(model)} keeps states ({names}); they are not evaluated")
+    return spec
 
 
 def _refuse_unknown(spec: Any) -> None:
@@ -65,21 +71,23 @@ def _function(model: Any, spec: Any) -> Any:
     coremltools()
     from coremltools.converters.mil.frontend.milproto.load import load as parse
 
-    folder = _weights(model)
+    folder = weights_folder(model)
     try:
         program = parse(spec, spec.specificationVersion, str(folder))
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         missing = "" if (folder / "weight.bin").exists() else f"; {folder}/weight.bin is missing"
-        raise ModelError(f"{_name(model)} cannot be read: {first}{missing}") from error
+        raise ModelError(f"{name_of(model)} cannot be read: {first}{missing}") from error
     return program.functions["main"]
 
 
-def _weights(model: Any) -> Path:
+def weights_folder(model: Any) -> Path:
+    """Return the folder that the weights of an .mlpackage path or an `MLModel` lie in."""
     if isinstance(model, (str, Path)):
         return Path(model) / WEIGHTS
     return Path(model.weights_dir or "")
 
 
-def _name(model: Any) -> str:
+def name_of(model: Any) -> str:
+    """Return what an error calls the model."""
     return str(model) if isinstance(model, (str, Path)) else "the model"

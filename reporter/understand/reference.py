@@ -1,4 +1,7 @@
-"""The reference: what the network's definition gives, in float64, on any system."""
+"""The reference: what the model's definition gives, on any system.
+
+That is a NeuralNetwork in float64, and an ML Program with all of its float16 in float32.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import migrate
+from reporter.measure import subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from reporter.measure.record import Value
 
 METHOD = "computed here: the network as a torch module in float64"
+PROGRAM_METHOD = "computed here: the ML Program evaluated with every fp16 operation in float32"
 
 
 @dataclass(frozen=True)
@@ -34,27 +39,35 @@ class Referee:
 
     def __init__(self, model: Path, custom: Sequence[str] = ()) -> None:
         self.model, self.custom = model, custom
-        self.network = migrate.read(model)
+        self.subject: Any = subject.read(model, custom)
 
     def compute(self, inputs: Mapping[str, Any]) -> Reference:
         """Return the outputs for arrays of inputs, or the reason why there are none."""
         if not inputs:
             return unavailable("not comparable: the results carry no inputs")
         try:
-            return Reference(self._net.predict(dict(inputs), exact=True))
+            return self._computed(dict(inputs))
         except migrate.UnsupportedError as error:
             return unavailable(f"not available: {self._missing() or error}")
         except migrate.AnereportError as error:
             return unavailable(f"not available: {error}")
 
+    def _computed(self, inputs: dict[str, Any]) -> Reference:
+        if isinstance(self.subject, migrate.ProgramOverview):
+            outputs = migrate.evaluate(self.model, inputs, widened=True)
+            return Reference(outputs, PROGRAM_METHOD)
+        return Reference(self._net.predict(inputs, exact=True))
+
     @functools.cached_property
     def _net(self) -> Any:
-        builders = migrate.load_custom(self.custom, self.network)
-        return migrate.to_torch(self.network, builders).double()
+        builders = migrate.load_custom(self.custom, self.subject)
+        return migrate.to_torch(self.subject, builders).double()
 
     def _missing(self) -> str:
         """Name the custom layers, if it is they that cannot be computed."""
-        names = [layer.name for layer in migrate.custom_layers(self.network)]
+        if isinstance(self.subject, migrate.ProgramOverview):
+            return ""
+        names = [layer.name for layer in migrate.custom_layers(self.subject)]
         if not names or self.custom:
             return ""
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""

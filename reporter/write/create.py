@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import migrate
 from migrate import AnereportError
-from reporter.measure import coreml, inputs, results
+from reporter.measure import coreml, inputs, results, subject
 from reporter.measure.record import Record, RecordError, dumps
 from reporter.progress import Progress, Silent
 from reporter.understand import comparison
 from reporter.understand.divergence import TOLERANCE, check_tolerance
 from reporter.understand.reference import Referee
+from reporter.write import package_repro
 from reporter.write import report as reports
 from reporter.write import repro as repros
 from reporter.write.bundle import check_free, new_folder, zip_folder
+from reporter.write.program_facts import program_facts
 from reporter.write.redact import redact
 from reporter.write.venues import feedback, forum, html, json_, markdown
 
@@ -59,7 +62,7 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     if options.devices and not options.records:
         raise AnereportError("--device names the device of results: add them with --record")
     progress.step("reading the model")
-    facts = reports.model_facts(model, options.custom)
+    facts = _facts(model, options.custom)
     progress.step("reading the results")
     found = [(p, results.load(p, facts.identity, options.shape)) for p in options.records]
     if not found and coreml.available():
@@ -70,12 +73,19 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     progress.step("computing the reference")
     comparisons = _comparisons(Referee(model, options.custom), facts, found, options.tolerance)
     progress.step("running the repro script in a clean process")
-    repro = _repro(model, options)
+    repro = _repro(model, facts, options)
     report = reports.compose(facts, comparisons, options.devices, repro, options.tolerance)
     progress.step("writing")
     with new_folder(out, options.force) as folder:
         _write(folder, report, model, found)
     return report
+
+
+def _facts(model: Path, custom: Sequence[str]) -> ModelFacts:
+    found = subject.read(model, custom)
+    if isinstance(found, migrate.ProgramOverview):
+        return program_facts(model, found)
+    return reports.model_facts(model, custom)
 
 
 def _comparisons(
@@ -111,9 +121,12 @@ def _listed_output(facts: ModelFacts, listed: Listing, path: Path) -> str:
     return outputs[0].name
 
 
-def _repro(model: Path, options: Options) -> Repro:
+def _repro(model: Path, facts: ModelFacts, options: Options) -> Repro:
     if options.script is not None:
         return repros.from_user(options.script, options.run_script)
+    if facts.program is not None:
+        script = redact(package_repro.generate(model, facts.program))
+        return package_repro.execute(script, model, facts.identity)
     script, building = map(redact, repros.generate(model))  # what is run is what is bundled
     return replace(repros.execute(script, model), building=building)
 

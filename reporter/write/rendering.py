@@ -36,7 +36,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    ours = (text, cell, plain, plain_long, block, docstring, number, decibel, shape, size)
+    ours = (text, cell, plain, plain_long, block, docstring, number, decibel, shape, extent, size)
     environment.filters.update({f.__name__: f for f in (*ours, shlex.quote)})
     return environment
 
@@ -107,6 +107,13 @@ def decibel(value: float) -> str:
 def shape(value: tuple[int, ...]) -> str:
     """Return 1x1600x39x1."""
     return "x".join(map(str, value)) or "not declared"
+
+
+def extent(value: tuple[int, ...] | None) -> str:
+    """Return the shape of a value: ? for an open dimension, - for what is no tensor."""
+    if value is None:
+        return "-"
+    return "x".join("?" if n < 0 else str(n) for n in value) or "scalar"
 
 
 def size(value: int) -> str:

@@ -57,6 +57,7 @@ class ModelFacts:
     layers: tuple[LayerFact, ...]
     findings: tuple[str, ...]
     unavailable: str = ""  # why the layers could not be run here
+    program: migrate.ProgramOverview | None = None  # of an ML Program, which has no layers
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def model_facts(path: Path, custom: Sequence[str] = ()) -> ModelFacts:
         unavailable = str(error)
     return ModelFacts(
         identity=identify(path),
-        features=_features(network, computed),
+        features=feature_facts(network, computed),
         layers=tuple(
             LayerFact(x.name, x.kind, x.inputs, x.outputs, _first(blobs, x.outputs))
             for x in network.all_layers()
@@ -137,9 +138,12 @@ def _first(blobs: Mapping[str, tuple[int, ...]], names: Sequence[str]) -> tuple[
     return next((blobs[name] for name in names if name in blobs), None)
 
 
-def _features(network: Any, computed: Mapping[str, tuple[int, ...]]) -> tuple[FeatureFact, ...]:
+def feature_facts(
+    described: Any, computed: Mapping[str, tuple[int, ...]]
+) -> tuple[FeatureFact, ...]:
+    """Return the features of a network or ML Program, with the shapes computed for its outputs."""
     found = []
-    for role, features in (("input", network.inputs), ("output", network.outputs)):
+    for role, features in (("input", described.inputs), ("output", described.outputs)):
         for f in features:
             shape = computed.get(f.name) if role == "output" else migrate.default_shape(f)
             dtype = f.color if f.kind == "image" else f.dtype
@@ -281,5 +285,7 @@ def _missing(
     if repro.rebuilds and not repro.own_weights:
         what = "whether the divergence shows with the seeded weights of repro.py"
         found.append(Missing(what, "python repro.py"))
-    what = "whether the ML Program form of the model avoids it"
-    return (*found, Missing(what, f"anereport migrate {name}"))
+    if facts.program is None:
+        what = "whether the ML Program form of the model avoids it"
+        found.append(Missing(what, f"anereport migrate {name}"))
+    return tuple(found)

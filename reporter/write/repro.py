@@ -46,21 +46,22 @@ def generate(model: Path) -> tuple[str, str]:
     spec = migrate.load_spec(model)
     network = migrate.read(spec)
     building = model_part(spec)
-    images = {f.name: f.color for f in network.inputs if f.kind == "image"}
+    return render("repro.py", name=model.name, building=building, **interface(network)), building
+
+
+def interface(described: Any) -> dict[str, Any]:
+    """Return what the script says of the features of a network or ML Program."""
+    images = {f.name: f.color for f in described.inputs if f.kind == "image"}
     inputs = {
         f.name: ("image" if f.name in images else f.dtype, migrate.default_shape(f))
-        for f in network.inputs
+        for f in described.inputs
     }
-    script = render(
-        "repro.py",
-        name=model.name,
-        building=building,
-        inputs=ascii(inputs),
-        output=literal(_first_array(network)),
-        uses_images=bool(images),
-        colors=ascii(images),
-    )
-    return script, building
+    return {
+        "inputs": ascii(inputs),
+        "output": literal(_first_array(described)),
+        "uses_images": bool(images),
+        "colors": ascii(images),
+    }
 
 
 def model_part(spec: Any) -> str:
@@ -149,12 +150,23 @@ def _first_array(network: Any) -> str:
 def execute(script: str, model: Path) -> Repro:
     """Run the generated script in a clean process and compare what it built with the model."""
     with tempfile.TemporaryDirectory() as folder:
-        code, output = _run(script, Path(folder))
+        code, output = run_clean(script, Path(folder))
         built = Path(folder, "repro.mlmodel")
         if code != 0 or not built.exists():
-            return Repro(script, "anereport", f"FAILED when executed: {_last_line(output)}", output)
+            return failed(script, output)
         rebuilt, original = migrate.load_spec(built), migrate.load_spec(model)
     return _judged(script, output, rebuilt, original)
+
+
+def failed(script: str, output: str) -> Repro:
+    """Return a script of ours that did not end well."""
+    return Repro(script, "anereport", f"FAILED when executed: {_last_line(output)}", output)
+
+
+def executed() -> str:
+    """Return how far a script of ours is run on this system."""
+    reached = "up to the point where Core ML is needed" if sys.platform != "darwin" else "fully"
+    return f"executed in a clean process {reached}"
 
 
 def _judged(script: str, output: str, rebuilt: Any, original: Any) -> Repro:
@@ -164,8 +176,7 @@ def _judged(script: str, output: str, rebuilt: Any, original: Any) -> Repro:
     same = same_weights or without_weights(rebuilt) == without_weights(original)
     weights = "the model's own weights" if same_weights else "seeded weights in place of its own"
     network = "the same network" if same else "ANOTHER network than the model's"
-    reached = "up to the point where Core ML is needed" if sys.platform != "darwin" else "fully"
-    status = f"executed in a clean process {reached}: it rebuilds {network}, with {weights}"
+    status = f"{executed()}: it rebuilds {network}, with {weights}"
     return Repro(script, "anereport", status, output, rebuilds=same, own_weights=same_weights)
 
 
@@ -182,7 +193,8 @@ def from_user(path: Path, run: bool) -> Repro:
     return Repro(script, "the user", status, output)
 
 
-def _run(script: str, folder: Path) -> tuple[int, str]:
+def run_clean(script: str, folder: Path) -> tuple[int, str]:
+    """Run a script in a folder, with nothing in its environment that points to this project."""
     file = folder / "repro.py"
     file.write_text(script, encoding="utf-8")
     kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")

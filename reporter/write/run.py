@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from reporter.measure.record import Record
 
+COMPILED = ".mlmodelc"  # a folder that is a model too, and none that can be read
+
 
 @dataclass(frozen=True)
 class Options:
@@ -34,7 +36,7 @@ def run(model: Path, out: Path, options: Options, progress: Progress | None = No
     """Write the record of a model to the file `out`, those of a folder's models to the folder."""
     progress = progress or Silent()
     check_free(out, options.force)
-    if not model.is_dir() or model.suffix in MODELS:
+    if not model.is_dir() or model.suffix in (*MODELS, COMPILED):
         record = _record(model, options, progress)
         write_file(out, dumps(record), options.force)
         return [record]

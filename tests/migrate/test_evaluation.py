@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from packages import (
+    Affine,
+    X,
+    affine,
+    classifier,
+    converted,
+    counter,
+    ct,
+    large,
+    with_two_functions,
+    with_unknown_operations,
+)
 from PIL import Image
 from torch import nn
 
 import migrate
 from migrate import InputError, ModelError, UnsupportedError
-from migrate.coreml import coremltools
-
-ct = coremltools()
-
-
-def converted(module, inputs, precision="fp32", target="iOS17", **options):
-    """A torch module as the ML Program that coremltools makes of it."""
-    floats = {"fp16": ct.precision.FLOAT16, "fp32": ct.precision.FLOAT32}
-    examples = tuple(_zeros(i) for i in inputs)
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module.eval(), examples, check_trace=False)
-        return ct.convert(
-            traced, inputs=inputs, convert_to="mlprogram", compute_precision=floats[precision],
-            minimum_deployment_target=getattr(ct.target, target), skip_model_load=True, **options,
-        )  # fmt: skip
-
-
-def _zeros(feature):
-    dtype = getattr(feature, "dtype", None)
-    is_integer = dtype is not None and dtype.__name__ == "int32"
-    return torch.zeros(feature.shape.to_list(), dtype=torch.int32 if is_integer else None)
-
-
-class Affine(nn.Module):
-    def forward(self, x):
-        return torch.relu(x * 2.5 + 1)
-
-
-def affine(precision="fp32", **options):
-    x = ct.TensorType(name="x", shape=(2, 3))
-    return converted(Affine(), [x], precision, outputs=[ct.TensorType(name="y")], **options)
-
-
-X = np.random.RandomState(0).randn(2, 3).astype(np.float32)
 
 
 def test_a_program_in_float32():
@@ -89,10 +62,8 @@ def test_images_in_and_out():
 
 
 def test_a_classifier_gives_its_label_and_probabilities():
-    x = ct.TensorType(name="x", shape=(1, 3))
-    program = converted(nn.Softmax(-1), [x], classifier_config=ct.ClassifierConfig(["a", "b", "c"]))
     scores = np.array([[0.1, 2.0, 0.3]], np.float32)
-    outputs = migrate.evaluate(program, {"x": scores})
+    outputs = migrate.evaluate(classifier("fp32"), {"x": scores})
     assert outputs.pop("classLabel") == "b"
     ((_, probabilities),) = outputs.items()
     assert list(probabilities) == ["a", "b", "c"]
@@ -140,17 +111,8 @@ def test_what_is_no_ml_program(samples):
         migrate.evaluate(samples / "Block.mlmodel", {})
 
 
-def large(tmp_path):
-    """A package with a weight that does not stand in the program itself."""
-    x = ct.TensorType(name="x", shape=(1, 64))
-    path = tmp_path / "large.mlpackage"
-    converted(nn.Linear(64, 64), [x]).save(str(path))
-    (weights,) = path.rglob("weight.bin")
-    return path, weights
-
-
 def test_missing_weights(tmp_path):
-    path, weights = large(tmp_path)
+    path, weights = large(tmp_path / "large.mlpackage")
     weights.unlink()
     with pytest.raises(ModelError, match=r"weight.bin is missing") as caught:
         migrate.evaluate(path, {"x": np.zeros((1, 64))})
@@ -158,7 +120,7 @@ def test_missing_weights(tmp_path):
 
 
 def test_weights_that_are_cut_off(tmp_path):
-    path, weights = large(tmp_path)
+    path, weights = large(tmp_path / "large.mlpackage")
     weights.write_bytes(weights.read_bytes()[:200])
     with pytest.raises(ModelError, match=r"large.mlpackage cannot be read"):
         migrate.evaluate(path, {"x": np.zeros((1, 64))})
@@ -167,45 +129,18 @@ def test_weights_that_are_cut_off(tmp_path):
 def test_operations_that_are_not_known_are_listed_at_once(tmp_path):
     path = tmp_path / "p.mlpackage"
     affine().save(str(path))
-    (file,) = path.rglob("*.mlmodel")
-    spec = migrate.load_spec(path)
-    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
-    for operation in block.operations:
-        if operation.type in ("mul", "relu"):
-            operation.type = f"my_{operation.type}"
-    file.write_bytes(spec.SerializeToString())
+    with_unknown_operations(path)
     with pytest.raises(UnsupportedError, match=r"not known: my_mul, my_relu$"):
         migrate.evaluate(path, {"x": X})
 
 
 def test_states_are_refused():
-    class Counter(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("total", torch.zeros(3))
-
-        def forward(self, x):
-            self.total.add_(x)
-            return self.total * 1
-
-    x = ct.TensorType(name="x", shape=(3,), dtype=np.float16)
-    state = ct.StateType(wrapped_type=ct.TensorType(shape=(3,), dtype=np.float16), name="total")
-    program = converted(Counter(), [x], "fp16", "iOS18", states=[state])
     with pytest.raises(UnsupportedError, match="keeps states \\('total'\\)"):
-        migrate.evaluate(program, {"x": np.zeros(3)})
+        migrate.evaluate(counter(), {"x": np.zeros(3)})
 
 
 def test_several_functions_are_refused(tmp_path):
-    path = tmp_path / "one.mlpackage"
-    affine(target="iOS18").save(str(path))
-    descriptor = ct.utils.MultiFunctionDescriptor()
-    descriptor.add_function(str(path), "main", "first")
-    descriptor.add_function(str(path), "main", "second")
-    descriptor.default_function_name = "first"
-    both = tmp_path / "both.mlpackage"
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        ct.utils.save_multifunction(descriptor, str(both))
+    both = with_two_functions(tmp_path)
     with pytest.raises(UnsupportedError, match="has 2 functions \\(first, second\\)"):
         migrate.evaluate(both, {"x": X})
 
@@ -221,3 +156,72 @@ def test_an_operation_that_fails_is_named():
     with pytest.raises(ModelError, match=r"^operation '.*' \(gather\): ") as caught:
         migrate.evaluate(program, {"x": X, "n": np.array([9], np.int32)})
     assert "\n" not in str(caught.value)
+
+
+def test_widened_nothing_is_rounded_but_what_is_stored():
+    """The casts at the interface and each operation are float32; 0.1 is the float16 number."""
+
+    class Tenth(nn.Module):
+        def forward(self, x):
+            return torch.relu(x * 2.5 + 0.1)
+
+    x = ct.TensorType(name="x", shape=(2, 3), dtype=np.float32)
+    outputs = [ct.TensorType(name="y", dtype=np.float32)]
+    program = converted(Tenth(), [x], "fp16", outputs=outputs)
+    assert [o.kind for o in migrate.describe_program(program).operations].count("cast") == 2
+    y = migrate.evaluate(program, {"x": X}, widened=True)["y"]
+    stored = np.float32(np.float16(0.1))
+    np.testing.assert_array_equal(y, np.maximum(X * np.float32(2.5) + stored, 0))
+    assert stored != np.float32(0.1)
+    assert not np.array_equal(y, migrate.evaluate(program, {"x": X})["y"])
+
+
+def test_widened_a_float16_feature_comes_in_as_it_is_and_goes_out_in_float32():
+    x = ct.TensorType(name="x", shape=(2, 3), dtype=np.float16)
+    outputs = [ct.TensorType(name="y", dtype=np.float16)]
+    program = converted(Affine(), [x], "fp16", outputs=outputs)
+    y = migrate.evaluate(program, {"x": X}, widened=True)["y"]
+    given = np.float32(np.float16(X))
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, np.maximum(given * np.float32(2.5) + 1, 0))
+    assert migrate.evaluate(program, {"x": X})["y"].dtype == np.float16
+
+
+def test_widened_the_range_is_that_of_float32():
+    program = affine("fp16")
+    large = np.full((2, 3), 60000, np.float32)
+    assert np.isinf(migrate.evaluate(program, {"x": large})["y"]).all()
+    assert (migrate.evaluate(program, {"x": large}, widened=True)["y"] == 150001).all()
+
+
+def test_widened_the_blocks_of_a_branch_are_too():
+    class Branch(nn.Module):
+        def forward(self, x):
+            return twice(x)
+
+    @torch.jit.script
+    def twice(x):
+        if bool(x.sum() > 0):
+            return x * 1.0009765625 * 1.0009765625
+        return x - 1
+
+    x = ct.TensorType(name="x", shape=(2,))
+    program = converted(Branch(), [x], "fp16", outputs=[ct.TensorType(name="y")])
+    given = np.array([1, 3], np.float32)
+    factor = np.float32(1.0009765625)
+    y = migrate.evaluate(program, {"x": given}, widened=True)["y"]
+    np.testing.assert_array_equal(y, given * factor * factor)
+    assert not np.array_equal(y, migrate.evaluate(program, {"x": given})["y"])
+
+
+def test_widened_integers_and_a_float32_program_stay_as_they_are():
+    class Twice(nn.Module):
+        def forward(self, n):
+            return n + n
+
+    n = ct.TensorType(name="n", shape=(3,), dtype=np.int32)
+    program = converted(Twice(), [n], "fp16", outputs=[ct.TensorType(name="y", dtype=np.int32)])
+    y = migrate.evaluate(program, {"n": np.array([1, -2, 2**20], np.int32)}, widened=True)["y"]
+    assert (y.dtype, y.tolist()) == (np.int32, [2, -4, 2**21])
+    both = [migrate.evaluate(affine(), {"x": X}, widened=w)["y"] for w in (True, False)]
+    np.testing.assert_array_equal(*both)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from packages import affine, saved
 from typer.testing import CliRunner
 
 from migrate import AnereportError
@@ -225,6 +226,34 @@ def test_layers_are_those_of_the_readme():
     table = done("migrate", "--layers").stdout.strip()
     assert f"<!-- layers -->\n\n{table}\n\n<!-- layers end -->" in readme
     assert "158 of 158" in table
+
+
+def test_a_package_from_record_to_report(here):
+    saved(affine("fp16"), here / "Affine.mlpackage")
+    result = done("run", "Affine.mlpackage", "--simulate", "none", "--out", "r.json")
+    assert "Affine.mlpackage: simulated on cpu, gpu, ane" in result.stdout
+    result = done("explain", "r.json", "--model", "Affine.mlpackage")
+    assert "Reference: computed here: the ML Program" in result.stdout
+    result = done("create", "--out", "report")
+    assert "the bundled package" in result.stdout
+    assert "migrate" not in result.stdout
+    assert [p.name for p in Path("report/records").iterdir()] == ["r.json"]
+    assert (Path("report/Affine.mlpackage") / "Manifest.json").is_file()
+
+
+def test_what_a_package_is_refused(here):
+    saved(affine(), here / "Affine.mlpackage")
+    out = ("--out", "r.json")
+    refused("migrate", "Affine.mlpackage", words="in the newer format already")
+    refused("run", "Affine.mlpackage", "--simulate", "zeroed@x", *out, words="--simulate none")
+    refused("create", "Affine.mlpackage", "--custom", "a:b", words="is an ML Program")
+
+
+@pytest.mark.parametrize("command", [["create"], ["run", "--simulate", "none"], ["migrate"]])
+def test_a_compiled_model_is_refused(here, command):
+    Path("m.mlmodelc").mkdir()
+    (Path("m.mlmodelc") / "coremldata.bin").write_bytes(b"x")
+    refused(*command, "m.mlmodelc", "--out", "r", words="m.mlmodelc is")
 
 
 def test_a_script_to_run_must_be_named(model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from packages import X, affine, saved
 
 import migrate
 from migrate.coreml import proto
@@ -176,3 +177,26 @@ def test_values_of_every_kind():
     assert found["i"].array().dtype == np.int32
     assert found["p"].array().shape == (4, 5, 3)
     assert found["p"].array()[0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_program_is_widened_on_the_cpu_and_as_declared_on_the_others(tmp_path):
+    package = saved(affine("fp16"), tmp_path / "affine.mlpackage")
+    found = simulate(package, "none", {"x": X})
+    assert found.model == identify(package)
+    y = outputs(found)
+    given = half(X)
+    np.testing.assert_array_equal(y["cpu"], np.maximum(given * np.float32(2.5) + 1, 0))
+    rounded = half(half(given * np.float32(2.5)) + 1)
+    np.testing.assert_array_equal(y["gpu"], np.maximum(rounded, 0))
+    np.testing.assert_array_equal(y["ane"], y["gpu"])
+    assert (y["cpu"] != y["gpu"]).any()
+    np.testing.assert_array_equal(
+        simulate(package, "none").inputs["seed-0"]["x"].array(), seeded(package)["x"]
+    )
+
+
+@pytest.mark.parametrize("fault", ["zeroed@op_3_cast_fp16", "None", ""])
+def test_a_program_has_no_layers_to_break(tmp_path, fault):
+    package = saved(affine(), tmp_path / "affine.mlpackage")
+    with pytest.raises(migrate.AnereportError, match=f"give --simulate none instead of '{fault}'"):
+        simulate(package, fault)

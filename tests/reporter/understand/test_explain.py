@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from packages import affine, saved
 
 from reporter.measure import record
 from reporter.measure.identity import identify
@@ -121,3 +122,17 @@ def test_a_record_of_another_model(model, samples, tmp_path):
     path.write_text(record.dumps(simulate(model, "none")))
     with pytest.raises(RecordError, match="is a record of another model: m"):
         explain(path, samples / "Block.mlmodel", None, 0.01)
+
+
+def test_a_record_of_a_program(tmp_path):
+    model = saved(affine("fp16"), tmp_path / "a.mlpackage")
+    (tmp_path / "r.json").write_text(record.dumps(simulate(model, "none")))
+    head, output, cpu, gpu, ane = explain(tmp_path / "r.json", model, None, 0.01)
+    assert head == "SIMULATED results of a.mlpackage on anereport simulator."
+    assert output == (
+        "Output 'y' (2x3). Reference: computed here: the ML Program evaluated with every fp16 "
+        "operation in float32."
+    )
+    assert cpu == "  CPU: equal to the reference in all 6 values"
+    assert "0 of 6 values beyond 0.01; max abs error 0.0" in gpu
+    assert ane.split(": ")[1] == gpu.split(": ")[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from packages import X, affine, classifier, saved, with_unknown_operations
 
 import migrate
 from reporter.measure.record import Tensor
@@ -56,6 +57,35 @@ def test_layers_without_a_builder(model, monkeypatch):
 def test_a_file_that_is_no_model_is_an_error(tmp_path):
     with pytest.raises(migrate.ModelError, match="no such file"):
         Referee(tmp_path / "none.mlmodel")
+
+
+def test_a_program_is_computed_in_float32(tmp_path):
+    found = Referee(saved(affine("fp16"), tmp_path / "a.mlpackage")).compute({"x": X})
+    assert (found.note, found.computed) == (reference.PROGRAM_METHOD, True)
+    assert "every fp16 operation in float32" in found.note
+    given = np.float32(np.float16(X))
+    np.testing.assert_array_equal(found.outputs["y"], np.maximum(given * np.float32(2.5) + 1, 0))
+    assert found.outputs["y"].dtype == np.float32
+
+
+def test_a_program_that_is_a_classifier(tmp_path):
+    path = saved(classifier(), tmp_path / "c.mlpackage")
+    found = Referee(path).compute({"x": np.array([[0.1, 2, 0.3]])}).outputs
+    assert found["classLabel"] == "b"
+    assert list(found["classLabel_probs"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("inputs", [{"z": X}, {"x": X[:1]}, {"x": "cat"}])
+def test_inputs_that_do_not_fit_a_program(tmp_path, inputs):
+    found = Referee(saved(affine(), tmp_path / "a.mlpackage")).compute(inputs)
+    assert (found.outputs, found.computed) == ({}, False)
+    assert found.note.startswith("not available: ")
+
+
+def test_operations_that_are_not_known(tmp_path):
+    path = with_unknown_operations(saved(affine(), tmp_path / "a.mlpackage"))
+    found = Referee(path).compute({"x": X})
+    assert found.note == "not available: operations that are not known: my_mul, my_relu"
 
 
 def test_a_records_values():

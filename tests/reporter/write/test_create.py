@@ -12,14 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from packages import affine, converted, ct, large, saved, with_unknown_operations
 from PIL import Image
+from torch import nn
 
 from migrate import AnereportError
 from migrate.coreml import coremltools
 from reporter.measure import record as records
+from reporter.measure.inputs import seeded
 from reporter.measure.simulate import simulate
 from reporter.write import create as creating
-from reporter.write import repro
+from reporter.write import package_repro, repro
 from reporter.write.create import Options, create
 
 coremltools()
@@ -465,3 +469,133 @@ def test_models_and_records_beside(tmp_path, model):
     tmp_path.mkdir()
     with pytest.raises(AnereportError, match="no model here: name one"):
         creating.choose_model(tmp_path)
+
+
+def torch_package(folder):
+    """A package that coremltools makes of a torch module with weights of its own."""
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.GELU(), nn.Conv2d(32, 4, 3, stride=2))
+    x = ct.TensorType(name="x", shape=(1, 3, 9, 9), dtype=np.float32)
+    y = ct.TensorType(name="y", dtype=np.float32)
+    return net, saved(converted(net, [x], "fp16", outputs=[y]), folder / "Net.mlpackage")
+
+
+def with_a_wrong_ane(record):
+    """The record as a Neural Engine would have it that loses channel 2."""
+    *runs, ane = record.runs
+    y = ane.outputs["y"].array().copy()
+    y[:, 2] = 3
+    ane = ane.model_copy(update={"outputs": {"y": records.Tensor.of(y)}})
+    return record.model_copy(update={"runs": (*runs, ane)})
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The report of a package, its script executed: folder, Report, package, torch module."""
+    folder = tmp_path_factory.mktemp("program")
+    net, path = torch_package(folder)
+    (folder / "r.json").write_text(records.dumps(with_a_wrong_ane(simulate(path, "none"))))
+    options = Options(records=[folder / "r.json"])
+    return folder / "out", create(path, folder / "out", options), path, net
+
+
+def test_a_program_is_compared_with_what_torch_gives(program):
+    _, report, path, net = program
+    (comparison,) = report.comparisons
+    assert report.title == (
+        "SIMULATED: Core ML: Net.mlpackage gives wrong numbers on the Neural Engine"
+    )
+    assert comparison.reference == (
+        "computed here: the ML Program evaluated with every fp16 operation in float32"
+    )
+    assert comparison.shape == (1, 4, 3, 3) == report.model.features[1].computed
+    with torch.no_grad():
+        y = net(torch.from_numpy(seeded(path)["x"])).numpy()
+    columns = comparison.table.columns.index("Reference"), comparison.table.columns.index("ANE")
+    listed = [row for row in comparison.table.rows if row]
+    for row in listed:
+        exact, ane = (float(row.values[i]) for i in columns)
+        assert exact == pytest.approx(y.ravel()[row.index], abs=2e-3)
+        assert (ane == 3) == (row.position[1] == 2)
+    assert any(row.position[1] == 2 for row in listed)
+    assert comparison.result("ane").metrics.beyond == 9
+    assert comparison.result("gpu").metrics.beyond == 0
+
+
+def test_a_package_is_bundled_as_it_is(program):
+    out, report, path, _ = program
+    files = sorted(f.relative_to(path.parent) for f in path.rglob("*") if f.is_file())
+    assert len(files) == 3
+    with zipfile.ZipFile(out / "Net-report.zip") as archive:
+        inside = [n for n in archive.namelist() if n.startswith("Net.mlpackage/")]
+        assert inside == [f.as_posix() for f in files]
+        for file in files:
+            content = (path.parent / file).read_bytes()
+            assert (out / file).read_bytes() == content == archive.read(file.as_posix())
+    assert report.repro.own_weights
+    assert "the bundled package, the model itself" in report.repro.status
+    assert report.model.identity.sha256 in report.repro.output
+
+
+def test_the_page_of_a_program_names_what_is_not_available(program):
+    out, report, _, _ = program
+    page = (out / "report.md").read_text()
+    assert (
+        "An ML Program: what needs a NeuralNetwork (PyTorch source, faults by layer, variants, a "
+        "script that rebuilds it) is not available."
+    ) in page
+    assert "| runs on | iOS 17, macOS 14 and later (CoreML7) |" in page
+    assert "| computes in | fp16 |" in page
+    kinds = [row[1] for row in rows(page, "operation")[2:]]
+    assert kinds == ["cast", "conv", "gelu", "conv", "cast"]
+    for name, text in texts(out).items():
+        assert "anereport migrate" not in text, name
+        assert "rebuilds the network" not in text, name
+        assert "too long for a post" not in text, name
+    assert [m.command.split()[1] for m in report.missing] == ["run"] * 3
+    assert len((out / "forum.md").read_text(encoding="ascii")) <= 7000
+
+
+def test_two_reports_of_a_package_are_the_same_bytes(tmp_path, fast_package):
+    _, path = torch_package(tmp_path)
+    create(path, tmp_path / "one", Options())
+    for file in path.rglob("*"):
+        os.utime(file, (1, 1))
+    create(path, tmp_path / "two", Options())
+    page = (tmp_path / "one" / "report.md").read_text()
+    assert "Reference: computed here: the ML Program evaluated with every fp16 operation" in page
+    for name in (*TEXTS, "Net-report.zip"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.fixture
+def fast_package(monkeypatch):
+    """Leave the script of a package unrun."""
+    monkeypatch.setattr(package_repro, "execute", lambda script, model, identity: FAST)
+
+
+def test_a_program_of_unknown_operations_is_reported_without_a_reference(tmp_path, fast_package):
+    path = with_unknown_operations(saved(affine(), tmp_path / "m.mlpackage"))
+    report = create(path, tmp_path / "out", Options())
+    assert "no reference could be computed" in report.summary
+    page = (tmp_path / "out" / "report.md").read_text()
+    reason = "operations that are not known: my\\_mul, my\\_relu."
+    assert f"The program could not be evaluated here: {reason}" in page
+    assert f"Reference: not available: {reason}" in page
+
+
+def test_a_package_without_its_weights_leaves_nothing(tmp_path):
+    path, weights = large(tmp_path / "large.mlpackage")
+    weights.unlink()
+    with pytest.raises(AnereportError, match=r"large.mlpackage lacks its weights"):
+        create(path, tmp_path / "out", Options())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_users_script_for_a_package(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text("print('mine')\n")
+    path = saved(affine(), tmp_path / "m.mlpackage")
+    create(path, tmp_path / "out", Options(script=script))
+    assert (tmp_path / "out" / "repro.py").read_text() == "print('mine')\n"
+    assert "a script of my own" in (tmp_path / "out" / "feedback.txt").read_text()

@@ -137,6 +137,12 @@ def test_decibel(value, shown):
     assert rendering.decibel(value) == shown
 
 
+def test_extent():
+    assert rendering.extent((1, -1, 3)) == "1x?x3"
+    assert rendering.extent(()) == "scalar"
+    assert rendering.extent(None) == "-"
+
+
 def test_shape():
     assert rendering.shape((1, 1600, 39, 1)) == "1x1600x39x1"
     assert rendering.shape(()) == "not declared"

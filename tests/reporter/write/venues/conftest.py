@@ -7,9 +7,11 @@ import dataclasses
 import pytest
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
+from migrate import Operation, ProgramOverview
 from reporter.measure.identity import ModelIdentity
 from reporter.understand.comparison import Comparison, UnitResult
 from reporter.understand.divergence import Metrics, Row, Table
+from reporter.understand.reference import PROGRAM_METHOD
 from reporter.write.report import DeviceFact, FeatureFact, LayerFact, Missing, ModelFacts, Report
 from reporter.write.repro import Repro
 
@@ -52,6 +54,39 @@ def model_facts(name="Tiny.mlmodel", blob="output", findings=()):
         LayerFact(blob, "activation", ("conv1_output",), (blob,), None),
     )
     return ModelFacts(identity, features, layers, tuple(findings))
+
+
+def program_facts():
+    operations = (
+        Operation("input1_to_fp16", "cast", (1, 2, 3, 1), "float16"),
+        Operation("conv1", "conv", (1, -1, 3, 1), "float16"),
+        Operation("total", "reduce_sum", (), "float32"),
+        Operation("classify_0", "classify", None, "dictionary"),
+    )
+    program = ProgramOverview(
+        spec_version=8,
+        opset="CoreML7",
+        system="iOS 17, macOS 14",
+        precision="mixed",
+        inputs=(),
+        outputs=(),
+        operations=operations,
+        labels=("cat", "dog"),
+        weights_size=2_770_000,
+    )
+    facts = model_facts("Tiny.mlpackage")
+    identity = facts.identity.model_copy(update={"kind": "mlProgram", "spec_version": 8})
+    return dataclasses.replace(facts, identity=identity, layers=(), program=program)
+
+
+def program_report():
+    status = "executed: it loads the bundled package"
+    return report_of(
+        [dataclasses.replace(compared("measured"), reference=PROGRAM_METHOD)],
+        model=program_facts(),
+        devices=(MEASURED_ON,),
+        repro=Repro("print(1)\n", "anereport", status, "1\n", own_weights=True),
+    )
 
 
 def metrics(beyond, **changes):
@@ -157,7 +192,7 @@ def hostile_report():
     )
 
 
-@pytest.fixture(params=["unmeasured", "listed", "measured", "simulated", "hostile"])
+@pytest.fixture(params=["unmeasured", "listed", "measured", "simulated", "hostile", "program"])
 def kind(request):
     """Which of the reports: a snapshot is named after it."""
     return request.param
@@ -173,6 +208,7 @@ def report(kind):
             [compared("simulated")], title="SIMULATED: Core ML: Tiny", devices=(SIMULATED_ON,)
         ),
         "hostile": hostile_report,
+        "program": program_report,
     }[kind]()
 
 
