@@ -34,6 +34,11 @@ def copy(p: Any) -> Step:
     return lambda x: x.clone()
 
 
+@lowers("clone")
+def _clone_in_mil(mb: Any, x: Any, memory: Any) -> Any:
+    return mb.identity(x=x)  # coremltools has none, and an output may not be an input renamed
+
+
 class Leave(ModelError):  # noqa: N818  a signal, as StopIteration is
     """Leaves the body of a loop; an error only where there is no loop around it."""
 
