@@ -215,7 +215,7 @@ def test_its_ml_program_gives_what_the_module_gives(shared_models, name):
         choices.append({n: seeded(features[n], s) for n, s in OTHER_SHAPES[name].items()})
     for precision in migrate.PRECISIONS:
         program = migrate.to_mlprogram(path, precision, custom=custom)
-        for inputs in choices:
+        for inputs in choices if precision == "fp32" else choices[:1]:
             outputs = migrate.evaluate(program, inputs)
             for output, envelope in migrate.envelopes(net, inputs, precision).items():
                 given = numbers(outputs[output]).reshape(envelope.reference.shape)
