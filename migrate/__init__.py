@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from migrate.program_envelope import program_envelopes
     from migrate.source import to_source
     from migrate.spec import load_spec
+    from migrate.verification import Verification, verify
     from migrate.weights import count as weight_count
 
 _HOMES = {
@@ -76,6 +77,8 @@ _HOMES = {
     "to_pil": "features",
     "to_source": "source",
     "to_torch": "module",
+    "Verification": "verification",
+    "verify": "verification",
     "weight_count": "weights.count",
 }
 __all__ = [
@@ -100,6 +103,7 @@ __all__ = [
     "ProgramOverview",
     "Rounding",
     "UnsupportedError",
+    "Verification",
     "channels",
     "convert",
     "coremltools",
@@ -124,6 +128,7 @@ __all__ = [
     "to_pil",
     "to_source",
     "to_torch",
+    "verify",
     "weight_count",
 ]
 

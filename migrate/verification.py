@@ -1,0 +1,139 @@
+"""The module of a network and the ML Programs made of it, compared: numbers, weights, layers.
+
+    comparisons    outputs against the float64 reference, by what rounding explains
+    weights        each one traced into each program, and each constant back (`traced_weights`)
+    carried        the operations of each layer; `fused`, the layers that have none, and why
+    ranges         what float16 cannot hold, or loses (`ranges`)
+
+`errors` say where equality is broken: the program is wrong. `findings` say where it is right and
+float16 is not enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from migrate import dataflow, features
+from migrate.comparisons import Comparison, compare, excesses
+from migrate.errors import AnereportError
+from migrate.followed import Followed, Program, follow
+from migrate.layer_map import Carried, Layout
+from migrate.options import PRECISIONS
+from migrate.ranges import Departure, Range, audit, sentences
+from migrate.traced_weights import Tracer, Weight
+from migrate.trial_inputs import KINDS, fitting, trial
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from migrate.module import Model
+
+    Inputs = dict[str, Any]
+
+SEEDS = (0,)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was compared, and what was found; plain data."""
+
+    comparisons: tuple[Comparison, ...]
+    not_compared: tuple[str, ...]  # and why
+    departs: Departure | None  # where the fp16 path first leaves the fp32 path
+    weights: tuple[Weight, ...]
+    ranges: tuple[Range, ...]
+    carried: dict[str, list[tuple[str, str]]]  # operations (name, type) by layer
+    fused: dict[str, str]  # layers without operations, and what became of them
+    errors: tuple[str, ...]
+    findings: tuple[str, ...]
+
+
+class _Silent:
+    def step(self, text: str) -> None:
+        """Show nothing."""
+
+
+def verify(
+    net: Model,
+    programs: Mapping[str, Any],
+    *,
+    seeds: Sequence[int] = SEEDS,
+    kinds: Sequence[str] = tuple(KINDS),
+    progress: Any = None,
+) -> Verification:
+    """Compare a module with its ML Programs, an `MLModel` or a package each, by precision.
+
+    `programs` has "fp32", "fp16" or both. A package that was read from a file does not say which
+    layer its operations come from: its weights are traced, its layers are not mapped. `kinds` are
+    the inputs to compare on, of `trial_inputs.KINDS`. `progress` is told of each step.
+    Raises AnereportError for another precision or kind, ModelError for a network that runs on no
+    input.
+    """
+    for name in programs:
+        if name not in PRECISIONS:
+            raise AnereportError(f"program '{name}' is not one of {', '.join(PRECISIONS)}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise AnereportError(f"inputs '{kind}' are not one of {', '.join(KINDS)}")
+    tell = progress or _Silent()
+    layout = Layout(net)
+    tell.step("following the weights through the module")
+    tries, without = _tries(net, seeds, kinds)
+    first = tries[0][1]
+    given = [features.to_tensor(f, first, torch.float32) for f in net.network.inputs]
+    flow = dataflow.flow(net, lambda: net(*given))
+    tracer = Tracer(net, flow, layout.describe)
+    followed: dict[str, Followed] = {}
+    for name in (name for name in PRECISIONS if name in programs):
+        tell.step(f"following the weights into the {name} ML Program")
+        made = Program(net, programs[name], name, layout)
+        followed[name] = follow(made, flow, tracer, [inputs for _, inputs in tries])
+    comparisons: list[Comparison] = []
+    failures: dict[str, None] = dict.fromkeys(without)
+    for kind, inputs in tries:
+        tell.step(f"comparing outputs: {kind}")
+        rows, why = compare(net, programs, kind, inputs)
+        comparisons += rows
+        failures.update(dict.fromkeys(why))
+    tell.step("looking for what float16 cannot hold")
+    ranges, departs = audit(net, [inputs for _, inputs in tries], layout.name)
+    main = followed.get("fp16") or followed.get("fp32")
+    return Verification(
+        comparisons=tuple(comparisons),
+        not_compared=tuple(failures),
+        departs=departs,
+        weights=tracer.table({name: found.trace for name, found in followed.items()}),
+        ranges=ranges,
+        carried=_named(layout, main.carriers) if main else {},
+        fused={layout.name(path): why for path, why in main.fused.items()} if main else {},
+        errors=tuple(error for found in followed.values() for error in found.errors),
+        findings=(*sentences(ranges, departs), *excesses(comparisons)),
+    )
+
+
+def _tries(
+    net: Model, seeds: Sequence[int], kinds: Sequence[str]
+) -> tuple[list[tuple[str, Inputs]], list[str]]:
+    """Return the inputs that the network runs on, and why there are not more."""
+    found, failures = [], []
+    for seed in seeds:
+        for kind in kinds:
+            inputs = trial(net.network, kind, seed)
+            try:
+                net.predict(inputs)
+            except AnereportError as error:
+                failures.append(f"not compared on {kind} inputs: {error}")
+            else:
+                found.append((f"{kind}, seed {seed}" if len(seeds) > 1 else kind, inputs))
+    return found or [("an example that fits", fitting(net))], failures
+
+
+def _named(layout: Layout, carriers: Carried) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path, given in carriers.operations.items():
+        if path:
+            found.setdefault(layout.name(path), []).extend(given)
+    return found
