@@ -87,7 +87,7 @@ def candidates(net: Model, flow: Flow) -> dict[str, list[Candidate]]:
     for layer, node in flow.captured:
         found[layer].append(_of_node("", node, layer))
     for node in flow.nodes:
-        if node.value is not None:
+        if node.value is not None and node.weights:
             found[node.layer].append(_of_node("", node, node.layer))
         found[node.layer] += _given(node)
         for layer, candidate in _folded(node):

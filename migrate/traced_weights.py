@@ -102,8 +102,10 @@ class Tracer:
         """
         trace = Trace()
         loose: list[tuple[Constant, Sequence[str]]] = []
+        carrying: set[str] = set()  # layers whose operations are given constants
         for constant in constants:
             where = home(constant)
+            carrying.update(where)
             if not self._place(trace, constant, where) and constant.counts:
                 loose.append((constant, where))
         wrong: set[str] = set()
@@ -116,6 +118,8 @@ class Tracer:
         for path in self.weights:
             if path not in trace.became:
                 why = self._left_out(path, excuse, dtype)
+                if owner(path, self.paths) not in carrying:
+                    why = why or self._merged(path, trace)
                 trace.became[path] = why or "missing"
                 if not why and path not in wrong:
                     trace.errors.append(f"{self._named(path)} is not in it")
@@ -126,7 +130,7 @@ class Tracer:
 
     def _place(self, trace: Trace, constant: Constant, where: Sequence[str]) -> bool:
         """Find the candidate that a constant is, and note it."""
-        near = self._of(where)
+        near = sorted(self._of(where), key=lambda c: not c.weights)
         meant = [c for c in near if c.fits(constant.role)]
         for candidate in meant or near:
             what = found_as(constant, candidate)
@@ -191,6 +195,14 @@ class Tracer:
             return NEUTRAL
         single = self.weights[path].size == 1
         return excuse(owner(path, self.paths), [layer for layer, _ in used] if single else [])
+
+    def _merged(self, path: str, trace: Trace) -> str:
+        """Return which weight a layer without operations shares, as equal layers come to do."""
+        values = self.weights[path]
+        for other, fate in trace.became.items():
+            if fate != "missing" and np.array_equal(self.weights.get(other, ()), values):
+                return f"merged with {self._named(other)}"
+        return ""
 
     def _named(self, path: str) -> str:
         layer = owner(path, self.paths)

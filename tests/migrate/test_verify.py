@@ -558,6 +558,24 @@ def test_constants_that_are_outputs():
     assert found.errors == found.findings == ()
 
 
+def test_equal_layers_are_merged():
+    net = Net(1, 3, 12, 10, outputs=("out", "other"))
+    net.conv("out", KERNEL, BIAS, inputs="in")
+    found = verified(net.conv("other", KERNEL, BIAS, inputs="in").spec)
+    assert found.errors == ()
+    fate = {(w.layer, w.name): w.became["fp32"] for w in found.weights}
+    assert fate["layer 'out'", "weight"] == "same"
+    assert fate["layer 'other'", "weight"] == "merged with layer 'out': weight"
+    assert found.fused == {"other": "fused or removed: what comes behind it is the same"}
+
+
+def test_indices_are_traced_as_whole_numbers():
+    net = Net(4, 3)
+    net.layer("loadConstantND", "rows", "", shape=[2], data=np.float32([2, -1]))
+    found = fates(net.layer("gather", "out", "in rows", axis=0).spec)
+    assert found["rows", "value"] == "rewritten: as whole numbers"
+
+
 def test_compressed_weights():
     spec = Net(1, 40, 6, 6).conv("out", single(64, 40, 1, 1)).spec
     weights = spec.neuralNetwork.layers[0].convolution.weights
