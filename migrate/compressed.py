@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from migrate.coreml import coremltools
+from migrate.passes import INTO_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Key = tuple[tuple[int, ...], str, bytes]
 
-FUSIONS = ("common::fuse_conv_batchnorm", "common::fuse_conv_scale")  # they change weights
 TAKERS = {
     "conv": {"weight"},
     "conv_transpose": {"weight"},
@@ -61,7 +61,7 @@ class Form(NamedTuple):
 
 def left_out(quantised: list[Quantised], target: str) -> tuple[str, ...]:
     """Return which of coremltools' passes may not run: those that change what can be compressed."""
-    return FUSIONS if quantised and _release(target) in WIDTHS else ()
+    return INTO_WEIGHTS if quantised and _release(target) in WIDTHS else ()
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of what overflows, no values are the same

@@ -32,7 +32,7 @@ from migrate.lowering import Lowerer
 from migrate.module import Custom, Model, to_torch
 from migrate.numbers import keeps_float32
 from migrate.options import Options
-from migrate.passes import pipeline
+from migrate.passes import misleading, pipeline
 from migrate.spec import load_spec
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def convert(net: Model, source: Any, options: Options, sha256: str) -> Conversio
         align_types(network, program)
         in_full.extend(compress(program, net.quantised, options.target))
 
-    with lowerer.translating(), _quiet(), pipeline(finish) as passes:
-        passes.remove_passes(left_out(net.quantised, options.target))
+    without = (*misleading(net), *left_out(net.quantised, options.target))
+    with lowerer.translating(), _quiet(), pipeline(finish, without) as passes:
         program = _converted(net, _trace(net, lowerer), options, passes)
         spec = program.get_spec()
         describe(spec, source, network, sha256)

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import migrate
-from migrate import AnereportError
+from migrate import AnereportError, mlprogram, passes
 from migrate.coreml import coremltools, proto
 from migrate.mlprogram import convert
 from migrate.options import Options
@@ -470,18 +470,37 @@ def test_a_transposed_convolution_is_folded():
     assert set(found.values()) == {"rewritten: folded: batch_norm into conv_transpose2d"}
 
 
-def test_a_transposed_convolution_with_groups_is_right_or_an_error():
-    """coremltools 9.0 gives the scales to the wrong channels of it, if it is let fold them."""
+def test_a_transposed_convolution_with_groups_is_not_folded():
+    found = fates(transposed(2))
+    assert found["d", "weight"] == "same"
+
+
+def test_a_convolution_folded_wrong_is_an_error(monkeypatch):
+    """coremltools 9.0 gives the scales to the wrong channels, if it is let fold them."""
+    monkeypatch.setattr(mlprogram, "misleading", lambda net: ())
     found = verified(transposed(2))
-    assert bool(found.errors) == bool(found.findings)
+    assert found.errors
+    assert found.findings
     assert all("layer 'd': weight" in error for error in found.errors)
 
 
-def test_the_root_of_a_square_is_right_or_an_error():
-    """coremltools 9.0 takes it for the number itself, which is wrong below 0."""
-    net = Net(9).layer("unary", "square", type=3, alpha=2.0)
-    found = verified(net.layer("unary", "out", type=0).spec)
-    assert bool(found.errors) == bool(found.findings)
+def root_of_a_square():
+    return Net(9).layer("unary", "square", type=3, alpha=2.0).layer("unary", "out", type=0).spec
+
+
+def test_the_root_of_a_square_is_carried():
+    found = verified(root_of_a_square())
+    assert found.errors == found.findings == ()
+    assert {"square", "out"} <= set(found.carried)
+
+
+def test_a_root_taken_for_the_number_itself_is_an_error(monkeypatch):
+    """As coremltools 9.0 has it, which is wrong below 0."""
+    wrong = tuple(name for name in passes.FAULTY if "sqrt" not in name)
+    monkeypatch.setattr(passes, "FAULTY", wrong)
+    found = verified(root_of_a_square())
+    assert found.errors
+    assert found.findings
     assert all("layer 'square' is lost" in e or "layer 'out' is lost" in e for e in found.errors)
 
 
