@@ -124,12 +124,12 @@ def deconvolve(
 def _may_grow(
     x: Tensor,
     weight: Tensor,
-    bias: Tensor | None,
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...],
+    bias: Any,
+    stride: Any,
+    dilation: Any,
     groups: int,
-    size: tuple[int, ...] = (),
-    heavy_start: bool = False,
+    size: Any,
+    *_: bool,
 ) -> bool:
     """Tell whether the output may be larger than what the kernels reach."""
     axes = zip(weight.shape[2:], dilation, stride, strict=True)

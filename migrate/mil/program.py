@@ -75,9 +75,12 @@ def _function(model: Any, spec: Any) -> Any:
     try:
         program = parse(spec, spec.specificationVersion, str(folder))
     except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        missing = "" if (folder / "weight.bin").exists() else f"; {folder}/weight.bin is missing"
-        raise ModelError(f"{name_of(model)} cannot be read: {first}{missing}") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        if not (folder / "weight.bin").exists():
+            why = f"{folder}/weight.bin is missing"
+        elif "out of bounds" in why:
+            why = f"{folder}/weight.bin ends before the weights that the program reads from it"
+        raise ModelError(f"{name_of(model)} cannot be read: {why}") from error
     return program.functions["main"]
 
 

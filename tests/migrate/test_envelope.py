@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from networks import network
 
 import migrate
 from migrate import AnereportError, InputError, ModelError, UnsupportedError
@@ -33,22 +34,8 @@ def rmse(a, b, axis=None):
 
 def chain(layers, shapes, *outputs):
     """A spec of (kind, inputs, output, fields) rows over inputs in0, in1, ... of these shapes."""
-    spec = proto("Model_pb2").Model(specificationVersion=4)
-    spec.neuralNetwork.arrayInputShapeMapping = 1
-    for i, shape in enumerate(shapes):
-        array = spec.description.input.add(name=f"in{i}").type.multiArrayType
-        array.shape.extend(shape)
-        array.dataType = array.FLOAT32
-    for name in outputs or ["out"]:
-        array = spec.description.output.add(name=name).type.multiArrayType
-        array.dataType = array.FLOAT32
-    for kind, inputs, output, fields in layers:
-        layer = spec.neuralNetwork.layers.add(name=output, input=inputs.split(), output=[output])
-        params = getattr(layer, kind)
-        params.SetInParent()
-        for field, value in fields.items():
-            getattr(params, field).SetInParent() if value is None else setattr(params, field, value)
-    return spec
+    inputs = {f"in{i}": shape for i, shape in enumerate(shapes)}
+    return network(inputs, outputs or ["out"], *layers)
 
 
 def one(kind, *shapes, **fields):

@@ -4,34 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from networks import network
 
 import migrate
-from migrate.coreml import proto
 
 MANY = 40_000  # more than float16 counts up to
-
-
-def network(shapes, outputs, *layers):
-    """A network of layers (kind, inputs, output, fields)."""
-    spec = proto("Model_pb2").Model(specificationVersion=4)
-    spec.neuralNetwork.arrayInputShapeMapping = 1
-    for name, shape in shapes.items():
-        array = spec.description.input.add(name=name).type.multiArrayType
-        array.shape.extend(shape)
-        array.dataType = array.FLOAT32
-    for name in outputs:
-        array = spec.description.output.add(name=name).type.multiArrayType
-        array.dataType = array.FLOAT32
-    for kind, inputs, output, fields in layers:
-        layer = spec.neuralNetwork.layers.add(name=output, input=inputs.split(), output=[output])
-        params = getattr(layer, kind)
-        params.SetInParent()
-        for field, value in fields.items():
-            if isinstance(value, list):
-                getattr(params, field).extend(value)
-            else:
-                setattr(params, field, value)
-    return spec
 
 
 def halves(spec, target="iOS16", **inputs):

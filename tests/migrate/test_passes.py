@@ -7,23 +7,14 @@ import contextlib
 import numpy as np
 import pytest
 import torch
+from networks import network
 from torch.nn import functional as F
 
 import migrate
-from migrate.coreml import coremltools, proto
+from migrate.coreml import coremltools
 from migrate.passes import FAULTY, INTO_WEIGHTS, misleading, pipeline
 
 RNG = np.random.default_rng(0)
-
-
-def network(*shape):
-    spec = proto("Model_pb2").Model(specificationVersion=4)
-    spec.neuralNetwork.arrayInputShapeMapping = 1
-    array = spec.description.input.add(name="x").type.multiArrayType
-    array.shape.extend(shape)
-    array.dataType = 65568
-    spec.description.output.add(name="y").type.multiArrayType.dataType = 65568
-    return spec, spec.neuralNetwork.layers
 
 
 def evaluated(spec, x):
@@ -32,11 +23,10 @@ def evaluated(spec, x):
 
 @pytest.mark.parametrize("square_first", [True, False])
 def test_the_root_of_a_square_is_a_size(square_first):
-    spec, layers = network(3)
-    names = ("square", "root") if square_first else ("root", "square")
-    for name, before, after in zip(names, ("x", "b"), ("b", "y"), strict=True):
-        p = layers.add(name=name, input=[before], output=[after]).unary
-        p.type, p.alpha = (3, 2) if name == "square" else (0, 0)  # POWER, SQRT
+    square, root = {"type": 3, "alpha": 2}, {"type": 0}  # POWER, SQRT
+    first, second = (square, root) if square_first else (root, square)
+    rows = ("unary", "x", "b", first), ("unary", "b", "y", second)
+    spec = network({"x": [3]}, ["y"], *rows)
     x = np.float32([-3, 0, 2])
     wanted = [3, 0, 2] if square_first else [np.nan, 0, 2]
     np.testing.assert_allclose(evaluated(spec, x), wanted, rtol=1e-6)
@@ -45,24 +35,25 @@ def test_the_root_of_a_square_is_a_size(square_first):
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("normalised", [True, False])
 def test_scales_after_a_transposed_convolution_are_of_their_channels(groups, normalised):
-    spec, layers = network(1, 4, 3, 3)
-    p = layers.add(name="conv", input=["x"], output=["b"]).convolution
-    p.isDeconvolution, p.nGroups, p.kernelChannels, p.outputChannels = True, groups, 4, 8
-    p.kernelSize.extend([3, 2])
-    p.valid.SetInParent()
     weight = RNG.normal(size=(4, 8 // groups, 3, 2)).astype(np.float32)
-    p.weights.floatValue.extend(weight.ravel())
     scale = np.arange(1, 9, dtype=np.float32)
-    after = layers.add(name="scale", input=["b"], output=["y"])
+    conv = {"isDeconvolution": True, "nGroups": groups, "kernelChannels": 4, "outputChannels": 8,
+            "kernelSize": [3, 2], "valid": None}  # fmt: skip
+    after = {"channels": 8} if normalised else {"shapeScale": [8]}
+    rows = (
+        ("convolution", "x", "b", conv),
+        ("batchnorm" if normalised else "scale", "b", "y", after),
+    )
+    spec = network({"x": [1, 4, 3, 3]}, ["y"], *rows)
+    first, second = spec.neuralNetwork.layers
+    first.convolution.weights.floatValue.extend(weight.ravel())
     if normalised:
-        b = after.batchnorm
-        b.channels = 8
+        b = second.batchnorm
         for values, field in ((scale, b.gamma), (0 * scale, b.beta), (0 * scale, b.mean)):
             field.floatValue.extend(values)
         b.variance.floatValue.extend([1.0] * 8)
     else:
-        after.scale.shapeScale.append(8)
-        after.scale.scale.floatValue.extend(scale)
+        second.scale.scale.floatValue.extend(scale)
     x = RNG.normal(size=(1, 4, 3, 3)).astype(np.float32)
     y = F.conv_transpose2d(torch.tensor(x), torch.tensor(weight), groups=groups).numpy()
     wanted = y * scale.reshape(1, 8, 1, 1)

@@ -169,6 +169,8 @@ def test_there_and_back(case):
                 assert other.shape == one.shape
                 scale = one.abs().max().item()
                 np.testing.assert_allclose(other.numpy(), one.numpy(), rtol=0, atol=1e-5 * scale)
+        assert_close(migrate.to_mlprogram(model, "fp32"), module, x, 1e-5)
+        assert_close(migrate.to_mlprogram(model, "fp16"), module, x, 1e-2)
 
 
 def assert_close(program, module, x, tolerance):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import os
 import shutil
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 from packages import affine, classifier, converted, ct, large, saved
 from PIL import Image
+from scripts import run_clean
 from torch import nn
 
 import migrate
@@ -24,15 +23,6 @@ HOSTILE = "a'b\"c `{{ x }} é.mlpackage"
 
 def generated(path):
     return package_repro.generate(path, migrate.describe_program(path))
-
-
-def run_clean(script, folder):
-    (folder / "it.py").write_text(script, encoding="utf-8")
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR")}
-    return subprocess.run(
-        [sys.executable, "it.py"],
-        cwd=folder, env=kept, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from scripts import run_clean
 
 import migrate
 from migrate.coreml import proto
@@ -19,16 +18,6 @@ from reporter.write.builder_calls import without_weights
 def save(spec, path):
     path.write_bytes(spec.SerializeToString(deterministic=True))
     return path
-
-
-def run_clean(script, folder):
-    """Run a script as a stranger would: in an empty folder, no variable points to this project."""
-    (folder / "it.py").write_text(script, encoding="utf-8")
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR")}
-    return subprocess.run(
-        [sys.executable, "it.py"],
-        cwd=folder, env=kept, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 def drawn_digest():
