@@ -9,9 +9,9 @@ import torch
 
 from migrate import features
 from migrate.errors import InputError
-from migrate.interface import mil_name
 from migrate.mil.program import load
 from migrate.mil.run import Arithmetic, run_block, torch_dtype
+from migrate.names import mil_name
 from migrate.network import read_feature
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import numpy as np
 from migrate.coreml import coremltools
 from migrate.errors import UnsupportedError
 from migrate.features import NUMBERS, class_features, tensor_outputs
+from migrate.names import mil_name
 from migrate.network import RECURRENT, default_shape
 from migrate.options import FIRST_WITH_HALVES
 
@@ -204,14 +205,6 @@ def _renamed(before: str, after: str) -> str:
 
 def _named(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in dict.fromkeys(names))
-
-
-def mil_name(name: str) -> str:
-    """Return the name that coremltools gives a feature of this one."""
-    coremltools()
-    from coremltools.converters.mil.mil.passes.defs.preprocess import NameSanitizer
-
-    return str(NameSanitizer().sanitize_name(name))
 
 
 def check_ranks(network: Network) -> None:

@@ -1,4 +1,4 @@
-"""Names of layers and blobs, which may be any string, as unique Python identifiers."""
+"""Names of layers, blobs and features, which may be any string, as Python and MIL have them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import keyword
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
+
+from migrate.coreml import coremltools
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -78,3 +80,11 @@ def _unused(stem: str, taken: set[str], counts: Counter[str]) -> str:
         counts[stem] += 1
         candidate = f"{stem}_{counts[stem] + 1}"
     return candidate
+
+
+def mil_name(name: str) -> str:
+    """Return the name that coremltools gives a feature of this one."""
+    coremltools()
+    from coremltools.converters.mil.mil.passes.defs.preprocess import NameSanitizer
+
+    return str(NameSanitizer().sanitize_name(name))

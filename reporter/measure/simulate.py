@@ -114,10 +114,10 @@ def _watched(net: Any, watch: Any, arrays: dict[str, Any]) -> Any:
 
 
 def _rounded(change: Any) -> Any:
-    """Return a watch that applies the fault, if any, and rounds every blob to float16."""
+    """Return a watch that applies the fault, if any, and rounds as the envelope does."""
 
     def watch(blob: str, value: Any) -> Any:
         value = value if change is None else change(blob, value)
-        return value.half().float()
+        return migrate.rounded(value)
 
     return watch

@@ -233,7 +233,7 @@ def test_the_computed_shape_is_carried(one_layer):
     assert interface(migrate.to_mlprogram(spec))[1] == [("y", (1, 2, 4, 5), ARRAY.FLOAT32)]
 
 
-def test_flexible_inputs_are_converted_at_their_default():
+def test_flexible_inputs_keep_their_default():
     spec = linear()
     array = spec.description.input[0].type.multiArrayType
     array.ClearField("shape")
