@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Values = Callable[[], tuple[Array, Array]]
 
-NORM = ("gamma", "beta")
 PRODUCT = {1: "weight", 2: "bias"}
 MATMUL = {0: "weight", 1: "weight"}
 OF_FUNCTIONS: dict[str, dict[int, str]] = {

@@ -210,7 +210,8 @@ def _range(bounds: Any) -> str:
 def _enumerated(default: Sequence[int], shapes: Sequence[Sequence[int]]) -> str:
     """Return the default shape, and how many others are allowed."""
     more = sum(tuple(shape) != tuple(default) for shape in shapes)
-    return ("x".join(map(str, default)) or "no shape") + (f" or {more} others" if more else "")
+    others = f" or {more} other{'s' if more > 1 else ''}" if more else ""
+    return ("x".join(map(str, default)) or "no shape") + others
 
 
 def _plain(migration: Migration) -> dict[str, Any]:
