@@ -15,10 +15,11 @@ from migrate.evaluation import evaluate
 from migrate.interface import program_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from migrate.followed import Program
     from migrate.module import Model
     from migrate.network import Feature
 
@@ -33,7 +34,7 @@ class Comparison:
 
     inputs: str
     output: str
-    variant: str  # "torch float32", "ML Program fp32" or "ML Program fp16"
+    variant: str  # "torch float32", or "ML Program" and its name
     largest: float  # error
     rmse: float
     ratio: float  # of the worst channel's error to what rounding explains
@@ -41,17 +42,17 @@ class Comparison:
 
 
 def compare(
-    net: Model, programs: Mapping[str, Any], kind: str, inputs: dict[str, Any]
+    net: Model, programs: Sequence[Program], kind: str, inputs: dict[str, Any]
 ) -> tuple[list[Comparison], list[str]]:
     """Return a comparison for each output and variant, and in a sentence each what is not compared.
 
-    The envelope is that of float16 for the fp16 program, and that of float32 for the others.
+    The envelope is that of float16 for fp16 programs, and that of float32 for the others.
     """
     rows: list[Comparison] = []
     failures: list[str] = []
     for precision in ("fp32", "fp16"):
-        variants = {f"ML Program {p}": programs[p] for p in (precision,) if p in programs}
-        if not variants and precision == "fp16":
+        judged = [program for program in programs if program.precision == precision]
+        if not judged and precision == "fp16":
             continue
         try:
             explained = envelopes(net, inputs, precision)
@@ -60,12 +61,13 @@ def compare(
             continue
         if precision == "fp32":
             rows += _rows(net, kind, TORCH, explained, _of_module(net, inputs))
-        for name, program in variants.items():
+        for program in judged:
+            variant = f"ML Program {program.name}"
             try:
-                found = _of_program(net, evaluate(program, _renamed(net, inputs)))
-                rows += _rows(net, kind, name, explained, found)
+                found = _of_program(net, evaluate(program.program, _renamed(net, inputs)))
+                rows += _rows(net, kind, variant, explained, found)
             except AnereportError as error:
-                failures.append(f"{name} is not compared on {kind} inputs: {error}")
+                failures.append(f"{variant} is not compared on {kind} inputs: {error}")
     return rows, failures
 
 

@@ -12,6 +12,7 @@ from migrate.agreement import Agreement
 from migrate.constants import Constant, constants, scopes
 from migrate.layer_map import Carried, Layout, absorbing, carried, missing, reasons, settled
 from migrate.mil.program import load
+from migrate.overview import describe_program
 from migrate.traced_weights import Trace, Tracer, guessed
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ class Followed:
 class Program:
     """A program as it is stored, with what is known of where its operations come from."""
 
-    def __init__(self, net: Model, program: Any, precision: str, layout: Layout) -> None:
-        self.net, self.precision, self.layout = net, precision, layout
+    def __init__(self, net: Model, name: str, program: Any, layout: Layout) -> None:
+        self.net, self.name, self.program, self.layout = net, name, program, layout
+        single = describe_program(program).precision in ("fp32", "integers")
+        self.precision = "fp32" if single else "fp16"  # by which it is judged
         self.function = load(program).function
         self.constants = list(constants(self.function))
         self.scopes = scopes(program)
@@ -81,13 +84,11 @@ def follow(
     fused = reasons(program.layout, absent, flow, trace.fused)
     lost = _lost(program, [path for path in absent if path not in fused], tries)
     unseen = dict.fromkeys(absent, "fused or removed: what comes behind it is the same")
-    said = f"(ML Program {program.precision})"
     return Followed(
         trace,
         program.carriers,
         {path: why for path, why in (unseen | fused).items() if path not in lost},
-        [f"{error} {said}" for error in trace.errors]
-        + [f"{program.layout.describe(path)} is lost {said}" for path in lost],
+        [*trace.errors, *(f"{program.layout.describe(path)} is lost" for path in lost)],
     )
 
 

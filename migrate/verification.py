@@ -2,7 +2,7 @@
 
     comparisons    outputs against the float64 reference, by what rounding explains
     weights        each one traced into each program, and each constant back (`traced_weights`)
-    carried        the operations of each layer; `fused`, the layers that have none, and why
+    maps           the operations of each layer, and the layers that have none, by program
     ranges         what float16 cannot hold, or loses (`ranges`)
 
 `errors` say where equality is broken: the program is wrong. `findings` say where it is right and
@@ -20,8 +20,7 @@ from migrate import dataflow, features
 from migrate.comparisons import Comparison, compare, excesses
 from migrate.errors import AnereportError
 from migrate.followed import Followed, Program, follow
-from migrate.layer_map import Carried, Layout
-from migrate.options import PRECISIONS
+from migrate.layer_map import Layout
 from migrate.ranges import Departure, Range, audit, sentences
 from migrate.traced_weights import Tracer, Weight
 from migrate.trial_inputs import KINDS, fitting, trial
@@ -37,6 +36,14 @@ SEEDS = (0,)
 
 
 @dataclass(frozen=True)
+class LayerMap:
+    """Where the layers are in a program; nothing is known of a package read from a file."""
+
+    carried: dict[str, list[tuple[str, str]]]  # operations (name, type) by layer
+    fused: dict[str, str]  # layers without operations, and what became of them
+
+
+@dataclass(frozen=True)
 class Verification:
     """What was compared, and what was found; plain data."""
 
@@ -45,13 +52,15 @@ class Verification:
     departs: Departure | None  # where the fp16 path first leaves the fp32 path
     weights: tuple[Weight, ...]
     ranges: tuple[Range, ...]
-    carried: dict[str, list[tuple[str, str]]]  # operations (name, type) by layer
-    fused: dict[str, str]  # layers without operations, and what became of them
-    errors: tuple[str, ...]
+    maps: dict[str, LayerMap]  # by program
+    errors: dict[str, tuple[str, ...]]  # by program
     findings: tuple[str, ...]
 
 
 class _Silent:
+    def expect(self, steps: int) -> None:
+        """Show nothing."""
+
     def step(self, text: str) -> None:
         """Show nothing."""
 
@@ -64,21 +73,18 @@ def verify(
     kinds: Sequence[str] = tuple(KINDS),
     progress: Any = None,
 ) -> Verification:
-    """Compare a module with its ML Programs, an `MLModel` or a package each, by precision.
+    """Compare a module with its ML Programs, an `MLModel` or a package each, by a name of choice.
 
-    `programs` has "fp32", "fp16" or both. A package that was read from a file does not say which
-    layer its operations come from: its weights are traced, its layers are not mapped. `kinds` are
-    the inputs to compare on, of `trial_inputs.KINDS`. `progress` is told of each step.
-    Raises AnereportError for another precision or kind, ModelError for a network that runs on no
-    input.
+    A package that was read from a file does not say which layer its operations come from: its
+    weights are traced, its layers are not mapped. `kinds` are the inputs to compare on, of
+    `trial_inputs.KINDS`. `progress` is told how many steps to expect, and each step.
+    Raises AnereportError for another kind, ModelError for a network that runs on no input.
     """
-    for name in programs:
-        if name not in PRECISIONS:
-            raise AnereportError(f"program '{name}' is not one of {', '.join(PRECISIONS)}")
     for kind in kinds:
         if kind not in KINDS:
             raise AnereportError(f"inputs '{kind}' are not one of {', '.join(KINDS)}")
     tell = progress or _Silent()
+    tell.expect(2 + len(programs) + len(kinds) * len(seeds))
     layout = Layout(net)
     tell.step("following the weights through the module")
     tries, without = _tries(net, seeds, kinds)
@@ -86,30 +92,28 @@ def verify(
     given = [features.to_tensor(f, first, torch.float32) for f in net.network.inputs]
     flow = dataflow.flow(net, lambda: net(*given))
     tracer = Tracer(net, flow, layout.describe)
+    made = [Program(net, name, program, layout) for name, program in programs.items()]
     followed: dict[str, Followed] = {}
-    for name in (name for name in PRECISIONS if name in programs):
-        tell.step(f"following the weights into the {name} ML Program")
-        made = Program(net, programs[name], name, layout)
-        followed[name] = follow(made, flow, tracer, [inputs for _, inputs in tries])
+    for program in made:
+        tell.step(f"following the weights into the {program.name} ML Program")
+        followed[program.name] = follow(program, flow, tracer, [inputs for _, inputs in tries])
     comparisons: list[Comparison] = []
     failures: dict[str, None] = dict.fromkeys(without)
     for kind, inputs in tries:
         tell.step(f"comparing outputs: {kind}")
-        rows, why = compare(net, programs, kind, inputs)
+        rows, why = compare(net, made, kind, inputs)
         comparisons += rows
         failures.update(dict.fromkeys(why))
     tell.step("looking for what float16 cannot hold")
     ranges, departs = audit(net, [inputs for _, inputs in tries], layout.name)
-    main = followed.get("fp16") or followed.get("fp32")
     return Verification(
         comparisons=tuple(comparisons),
         not_compared=tuple(failures),
         departs=departs,
         weights=tracer.table({name: found.trace for name, found in followed.items()}),
         ranges=ranges,
-        carried=_named(layout, main.carriers) if main else {},
-        fused={layout.name(path): why for path, why in main.fused.items()} if main else {},
-        errors=tuple(error for found in followed.values() for error in found.errors),
+        maps={name: _map(layout, found) for name, found in followed.items()},
+        errors={name: tuple(found.errors) for name, found in followed.items() if found.errors},
         findings=(*sentences(ranges, departs), *excesses(comparisons)),
     )
 
@@ -131,9 +135,9 @@ def _tries(
     return found or [("an example that fits", fitting(net))], failures
 
 
-def _named(layout: Layout, carriers: Carried) -> dict[str, list[tuple[str, str]]]:
-    found: dict[str, list[tuple[str, str]]] = {}
-    for path, given in carriers.operations.items():
+def _map(layout: Layout, found: Followed) -> LayerMap:
+    carried: dict[str, list[tuple[str, str]]] = {}
+    for path, given in found.carriers.operations.items():
         if path:
-            found.setdefault(layout.name(path), []).extend(given)
-    return found
+            carried.setdefault(layout.name(path), []).extend(given)
+    return LayerMap(carried, {layout.name(path): why for path, why in found.fused.items()})

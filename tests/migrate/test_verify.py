@@ -113,16 +113,19 @@ def verified(spec, precisions=("fp32", "fp16"), target="iOS16", **options):
 
 def tampered(spec, change, precision="fp32"):
     """The findings on a program that `change` was let at: a function of PyMIL's `main`."""
-    net, made = programs(spec, [precision])
+    return verify(migrate.to_torch(spec), {precision: changed_program(spec, change, precision)})
+
+
+def changed_program(spec, change, precision):
+    _, made = programs(spec, [precision])
     pymil = made[precision]._mil_program
     change(pymil.functions["main"])
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        written = ct.convert(
+        return ct.convert(
             pymil, convert_to="mlprogram", minimum_deployment_target=ct.target.iOS16,
             pass_pipeline=ct.PassPipeline.EMPTY, skip_model_load=True,
         )  # fmt: skip
-    return verify(net, {precision: written})
 
 
 def operation(main, kind, number=0):
@@ -166,6 +169,16 @@ def changed(index, by):
     return change
 
 
+def errors(found):
+    """Return all errors, with the program of each."""
+    return tuple(f"{e} (ML Program {name})" for name, of in found.errors.items() for e in of)
+
+
+def layers(found):
+    """Return the map of the fp16 program, or of the only one."""
+    return found.maps["fp16"] if "fp16" in found.maps else next(iter(found.maps.values()))
+
+
 def became(found, precision):
     return {(w.layer, w.name): w.became[precision] for w in found.weights}
 
@@ -175,7 +188,7 @@ def became(found, precision):
 
 def test_nothing_is_wrong_with_a_right_program():
     found = verified(small())
-    assert found.errors == found.findings == found.not_compared == ()
+    assert errors(found) == found.findings == found.not_compared == ()
     assert found.departs is None
     kinds = {"normal", "integers", "as preprocessed"}
     variants = {"torch float32", "ML Program fp32", "ML Program fp16"}
@@ -197,9 +210,9 @@ def test_folded_batch_normalization_is_rewritten_and_the_rest_is_as_it_was():
                     ("layer 'norm'", "weight"), ("layer 'norm'", "running_var")]:  # fmt: skip
             assert fate[key] == "rewritten: folded: batch_norm into conv2d"
         assert fate["layer 'second'", "weight"] == fate["layer 'second'", "bias"] == kept
-    assert set(found.fused) == {"first"}
-    assert [kind for _, kind in found.carried["norm"] if kind != "cast"] == ["conv"]
-    assert [kind for _, kind in found.carried["relu"]] == ["relu"]
+    assert set(layers(found).fused) == {"first"}
+    assert [kind for _, kind in layers(found).carried["norm"] if kind != "cast"] == ["conv"]
+    assert [kind for _, kind in layers(found).carried["relu"]] == ["relu"]
 
 
 def test_weights_have_their_hash_and_shape():
@@ -232,23 +245,42 @@ def test_progress_and_seeds():
         def step(self, text):
             self.texts.append(text)
 
+        def expect(self, steps):
+            self.texts.append(steps)
+
     found = verified(small(), ["fp16"], seeds=(1, 2), progress=Told())
     assert {row.inputs for row in found.comparisons} >= {"normal, seed 1", "integers, seed 2"}
-    assert any("fp16 ML Program" in text for text in Told.texts)
+    first, *texts = Told.texts
+    assert first == len(texts)
+    assert any("fp16 ML Program" in text for text in texts)
     assert {row.variant for row in found.comparisons} == {"torch float32", "ML Program fp16"}
 
 
 def test_without_programs_the_module_alone_is_compared():
     found = verify(migrate.to_torch(small()), {})
     assert {row.variant for row in found.comparisons} == {"torch float32"}
-    assert found.carried == found.fused == {}
+    assert found.maps == {}
     assert {w.name: w.became for w in found.weights}["weight"] == {}
 
 
-def test_another_precision_or_kind_is_refused():
+def test_several_programs_of_a_precision_have_names():
+    """Of programs for three systems, one of which lost a layer, that one is named."""
+    spec = Net(1, 3, 6, 6).relu("relu").conv("out", KERNEL, BIAS).spec
+    net = migrate.to_torch(spec)
+    made = {t: convert(net, spec, Options("fp16", t), "").program for t in ("iOS15", "iOS17")}
+    lost = changed_program(spec, lambda main: drop(main, operation(main, "relu")), "fp16")
+    found = verify(net, made | {"lost": lost})
+    assert found.errors == {"lost": ("layer 'relu' is lost",)}
+    assert set(found.maps) == {"iOS15", "iOS17", "lost"}
+    assert found.maps["iOS17"].carried["relu"][-1][1] == "relu"
+    weight = next(w for w in found.weights if w.name == "weight")
+    assert weight.became == dict.fromkeys(found.maps, "nearest fp16")
+    variants = {row.variant for row in found.comparisons}
+    assert variants == {"torch float32", *(f"ML Program {name}" for name in found.maps)}
+
+
+def test_another_kind_is_refused():
     net = migrate.to_torch(small())
-    with pytest.raises(AnereportError, match="program 'fp64' is not one of fp16, fp32"):
-        verify(net, {"fp64": None})
     with pytest.raises(AnereportError, match="inputs 'zeros' are not one of normal, integers"):
         verify(net, {}, kinds=["zeros"])
 
@@ -267,10 +299,10 @@ def test_a_corrupted_weight_is_named(precision):
         small(), lambda main: replace(main, operation(main, "conv", 1), "weight", changed(7, 0.5)),
         precision,
     )  # fmt: skip
-    assert len(found.errors) == 1
-    assert found.errors[0].startswith("layer 'second': weight is not the weight of operation '")
-    assert "off by up to 0.5" in found.errors[0]
-    assert found.errors[0].endswith(f"(ML Program {precision})")
+    assert len(errors(found)) == 1
+    assert errors(found)[0].startswith("layer 'second': weight is not the weight of operation '")
+    assert "off by up to 0.5" in errors(found)[0]
+    assert errors(found)[0].endswith(f"(ML Program {precision})")
     assert became(found, precision)["layer 'second'", "weight"] == "missing"
     assert became(found, precision)["layer 'second'", "bias"] != "missing"
 
@@ -281,17 +313,17 @@ def test_the_least_change_of_a_weight_is_one():
         return values
 
     found = tampered(small(), lambda m: replace(m, operation(m, "conv", 1), "weight", bit))
-    assert [error.split(" is ")[0] for error in found.errors] == ["layer 'second': weight"]
+    assert [error.split(" is ")[0] for error in errors(found)] == ["layer 'second': weight"]
 
 
 def test_a_corrupted_folded_weight_is_named():
     found = tampered(
         small(), lambda main: replace(main, operation(main, "conv"), "bias", changed(2, 1e-4))
     )
-    assert len(found.errors) == 1
-    assert "layer 'first': bias" in found.errors[0]
-    assert "layer 'norm': running_mean" in found.errors[0]
-    assert "(folded: batch_norm into conv2d)" in found.errors[0]
+    assert len(errors(found)) == 1
+    assert "layer 'first': bias" in errors(found)[0]
+    assert "layer 'norm': running_mean" in errors(found)[0]
+    assert "(folded: batch_norm into conv2d)" in errors(found)[0]
 
 
 def test_swapped_biases_are_both_named():
@@ -305,10 +337,10 @@ def test_swapped_biases_are_both_named():
         replace(main, second, "bias", lambda _: one)
 
     found = tampered(spec, swap)
-    assert len(found.errors) == 2
-    assert found.errors[0].startswith("layer 'first': bias is not the bias of operation")
-    assert "it is that of layer 'out': bias" in found.errors[0]
-    assert "it is that of layer 'first': bias" in found.errors[1]
+    assert len(errors(found)) == 2
+    assert errors(found)[0].startswith("layer 'first': bias is not the bias of operation")
+    assert "it is that of layer 'out': bias" in errors(found)[0]
+    assert "it is that of layer 'first': bias" in errors(found)[1]
 
 
 def test_gamma_and_beta_swapped_within_a_layer():
@@ -320,9 +352,9 @@ def test_gamma_and_beta_swapped_within_a_layer():
         replace(main, op, "gamma", lambda _: beta)
         replace(main, op, "beta", lambda _: gamma)
 
-    assert verified(spec).errors == ()
+    assert errors(verified(spec)) == ()
     found = tampered(spec, swap)
-    assert [e.split(" is ")[0] for e in found.errors] == [
+    assert [e.split(" is ")[0] for e in errors(found)] == [
         "layer 'out': weight",
         "layer 'out': bias",
     ]
@@ -331,16 +363,16 @@ def test_gamma_and_beta_swapped_within_a_layer():
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_dropped_layer_without_weights_is_named(precision):
     found = tampered(small(), lambda main: drop(main, operation(main, "relu")), precision)
-    assert found.errors == (f"layer 'relu' is lost (ML Program {precision})",)
+    assert errors(found) == (f"layer 'relu' is lost (ML Program {precision})",)
 
 
 def test_a_dropped_layer_with_weights_is_named():
     spec = Net(1, 4, 9, 9).conv("a", SECOND, SECOND_BIAS).relu("b").norm("n", *STATISTICS)
     spec = spec.relu("out").spec
     found = tampered(spec, lambda main: drop(main, operation(main, "batch_norm")))
-    assert "layer 'n' is lost (ML Program fp32)" in found.errors
+    assert "layer 'n' is lost (ML Program fp32)" in errors(found)
     for name in ("weight", "bias", "running_mean", "running_var"):
-        assert f"layer 'n': {name} is not in it (ML Program fp32)" in found.errors
+        assert f"layer 'n': {name} is not in it (ML Program fp32)" in errors(found)
 
 
 def test_a_constant_that_is_no_weight_is_named():
@@ -354,8 +386,8 @@ def test_a_constant_that_is_no_weight_is_named():
             main.replace_uses_of_var_after_op(anchor_op=new.op, old_var=op.inputs["x"], new_var=new)
 
     found = tampered(spec, add)
-    assert len(found.errors) == 1
-    assert "is no weight of the network" in found.errors[0]
+    assert len(errors(found)) == 1
+    assert "is no weight of the network" in errors(found)[0]
 
 
 def test_a_package_read_from_a_file_has_its_weights_traced(tmp_path):
@@ -366,8 +398,8 @@ def test_a_package_read_from_a_file_has_its_weights_traced(tmp_path):
     path = tmp_path / "right.mlpackage"
     migrate.save(made["fp16"], path)
     found = verify(net, {"fp16": path})
-    assert found.errors == ()
-    assert found.carried == {}
+    assert errors(found) == ()
+    assert layers(found).carried == {}
     (file,) = path.rglob("weight.bin")
     content = file.read_bytes()
     stored = KERNEL.astype(np.float16).tobytes()
@@ -376,7 +408,7 @@ def test_a_package_read_from_a_file_has_its_weights_traced(tmp_path):
     broken.ravel()[5] += 1
     file.write_bytes(content.replace(stored, broken.tobytes()))
     found = verify(net, {"fp16": path})
-    assert [e.split(" is ")[0] for e in found.errors] == ["layer 'first': weight"]
+    assert [e.split(" is ")[0] for e in errors(found)] == ["layer 'first': weight"]
 
 
 # --- what float16 cannot do
@@ -392,7 +424,7 @@ def overflowing():
 
 def test_an_overflow_is_found_with_its_layer():
     found = verified(overflowing())
-    assert found.errors == ()
+    assert errors(found) == ()
     assert (found.departs.layer, found.departs.blob) == ("larger", "larger")
     assert found.departs.ratio == np.inf
     largest = {r.layer: r.value for r in found.ranges if r.what == "overflow"}
@@ -408,7 +440,7 @@ def test_an_overflow_is_found_with_its_layer():
 def test_a_weight_beyond_float16_is_found():
     spec = Net(1, 2, 4, 4).conv("out", np.float32([[[[1e-3]], [[70000.0]]]])).spec
     found = verified(spec, ["fp16"])
-    assert found.errors == ()
+    assert errors(found) == ()
     assert [(r.layer, r.of, r.value) for r in found.ranges if r.of == "weight"] == [
         ("out", "weight", 70000.0)
     ]
@@ -443,7 +475,7 @@ def test_small_values_are_counted():
 def fates(spec, **options):
     """What became of weights in the fp32 program, which must be without errors."""
     found = verified(spec, **options)
-    assert found.errors == ()
+    assert errors(found) == ()
     return {(w.layer.split("'")[1], w.name): w.became["fp32"] for w in found.weights}
 
 
@@ -479,9 +511,9 @@ def test_a_convolution_folded_wrong_is_an_error(monkeypatch):
     """coremltools 9.0 gives the scales to the wrong channels, if it is let fold them."""
     monkeypatch.setattr(mlprogram, "misleading", lambda net: ())
     found = verified(transposed(2))
-    assert found.errors
+    assert errors(found)
     assert found.findings
-    assert all("layer 'd': weight" in error for error in found.errors)
+    assert all("layer 'd': weight" in error for error in errors(found))
 
 
 def root_of_a_square():
@@ -490,8 +522,8 @@ def root_of_a_square():
 
 def test_the_root_of_a_square_is_carried():
     found = verified(root_of_a_square())
-    assert found.errors == found.findings == ()
-    assert {"square", "out"} <= set(found.carried)
+    assert errors(found) == found.findings == ()
+    assert {"square", "out"} <= set(layers(found).carried)
 
 
 def test_a_root_taken_for_the_number_itself_is_an_error(monkeypatch):
@@ -499,9 +531,9 @@ def test_a_root_taken_for_the_number_itself_is_an_error(monkeypatch):
     wrong = tuple(name for name in passes.FAULTY if "sqrt" not in name)
     monkeypatch.setattr(passes, "FAULTY", wrong)
     found = verified(root_of_a_square())
-    assert found.errors
+    assert errors(found)
     assert found.findings
-    assert all("layer 'square' is lost" in e or "layer 'out' is lost" in e for e in found.errors)
+    assert all("layer 'square' is lost" in e or "layer 'out' is lost" in e for e in errors(found))
 
 
 def test_a_number_that_is_part_of_an_operation():
@@ -517,7 +549,7 @@ def test_a_number_that_is_part_of_an_operation():
 def test_a_scale_that_float16_has_no_digits_for_may_be_left_out():
     spec = Net(1, 2, 4, 4).layer("scale", "s", scale=np.float32([1.00001]), shapeScale=[1])
     found = verified(spec.relu("out").spec)
-    assert found.errors == ()
+    assert errors(found) == ()
     fate = {w.layer: w.became for w in found.weights if w.name == "scale"}["layer 's'"]
     assert fate == {"fp32": "same", "fp16": "left out: nothing but zeros or ones"}
 
@@ -545,9 +577,9 @@ def test_recurrent_weights_have_their_gates_in_order(both):
         op = operation(main, "lstm")
         replace(main, op, "weight_hh", lambda x: x[::-1])
 
-    errors = tampered(spec, shuffled).errors
-    assert len(errors) == 1
-    assert "layer 'out': lstm.weight_hh_l0" in errors[0]
+    found = errors(tampered(spec, shuffled))
+    assert len(found) == 1
+    assert "layer 'out': lstm.weight_hh_l0" in found[0]
 
 
 def test_what_is_computed_from_constants():
@@ -559,11 +591,11 @@ def test_what_is_computed_from_constants():
     net.layer("loadConstantND", "b", "", shape=[4, 5], data=b)
     net.layer("addBroadcastable", "sum", "root b")
     found = verified(net.layer("multiplyBroadcastable", "out", "in sum").spec)
-    assert found.errors == ()
+    assert errors(found) == ()
     fate = {w.layer: w.became["fp32"] for w in found.weights}
     assert fate["layer 'a'"] == fate["layer 'b'"]
     assert fate["layer 'a'"].startswith("rewritten: computed: ")
-    assert found.fused["sum"] == "computed in the conversion: the same for each input"
+    assert layers(found).fused["sum"] == "computed in the conversion: the same for each input"
 
 
 def test_constants_that_are_outputs():
@@ -574,18 +606,18 @@ def test_constants_that_are_outputs():
     spec = net.relu("out", inputs="in").spec
     assert fates(spec) == {("stored", "value"): "same"}
     found = verified(spec)
-    assert found.errors == found.findings == ()
+    assert errors(found) == found.findings == ()
 
 
 def test_equal_layers_are_merged():
     net = Net(1, 3, 12, 10, outputs=("out", "other"))
     net.conv("out", KERNEL, BIAS, inputs="in")
     found = verified(net.conv("other", KERNEL, BIAS, inputs="in").spec)
-    assert found.errors == ()
+    assert errors(found) == ()
     fate = {(w.layer, w.name): w.became["fp32"] for w in found.weights}
     assert fate["layer 'out'", "weight"] == "same"
     assert fate["layer 'other'", "weight"] == "merged with layer 'out': weight"
-    assert found.fused == {"other": "fused or removed: what comes behind it is the same"}
+    assert layers(found).fused == {"other": "fused or removed: what comes behind it is the same"}
 
 
 def test_indices_are_traced_as_whole_numbers():
@@ -604,15 +636,15 @@ def test_compressed_weights():
     weights.quantization.linearQuantization.scale.append(0.01)
     weights.quantization.linearQuantization.bias.append(-1.28)
     found = verified(spec)
-    assert found.errors == ()
+    assert errors(found) == ()
     assert {w.became[p] for w in found.weights for p in ("fp32", "fp16")} == {"compressed"}
 
 
 def test_what_no_output_depends_on_is_not_missed():
     net = Net(1, 3, 8, 8).conv("unused", KERNEL, BIAS)
     found = verified(net.relu("out", inputs="in").spec)
-    assert found.errors == ()
-    assert found.fused == {"unused": "no output depends on it"}
+    assert errors(found) == ()
+    assert layers(found).fused == {"unused": "no output depends on it"}
     assert {w.became["fp16"] for w in found.weights} == {"no output depends on it"}
 
 
@@ -623,7 +655,7 @@ def test_random_layers_are_not_compared():
     net = Net(3, 4)
     net.layer("randomNormalStatic", "noise", "", outputShape=[3, 4], stdDev=1.0)
     found = verified(net.layer("addBroadcastable", "out", "in noise").spec, ["fp16"])
-    assert found.errors == ()
+    assert errors(found) == ()
     assert [row for row in found.comparisons if row.variant.startswith("ML Program")] == []
     assert "not compared: layer 'noise' (randomNormalStatic) draws random numbers" in str(
         found.not_compared
@@ -636,7 +668,7 @@ def test_inputs_that_fit_are_found():
     net.layer("loadConstantND", "table", "", shape=[3, 5], data=single(3, 5))
     net.layer("gather", "out", "table index")
     found = verified(net.spec)
-    assert found.errors == ()
+    assert errors(found) == ()
     assert any("not compared on integers inputs: layer 'out'" in why for why in found.not_compared)
     assert "integers" not in {row.inputs for row in found.comparisons}
     assert all(row.within for row in found.comparisons)
@@ -668,7 +700,7 @@ def test_a_classifier_of_images():
     spec.description.output[0].type.dictionaryType.stringKeyType.SetInParent()
     spec.description.output.add(name="label").type.stringType.SetInParent()
     found = verified(spec)
-    assert found.errors == found.findings == ()
+    assert errors(found) == found.findings == ()
     assert {(row.output, row.within) for row in found.comparisons} == {("out", True)}
     fate = {(w.layer, w.name): w.became["fp32"] for w in found.weights}
     assert fate["the preprocessing of 'in'", "preprocess.0.bias"] == "same"
@@ -686,7 +718,7 @@ def test_branches_and_loops():
         adds.addBroadcastable.SetInParent()
     net.relu("out", inputs="z")
     found = verified(net.spec)
-    assert found.errors == ()
+    assert errors(found) == ()
     assert {w.became["fp32"] for w in found.weights} == {"same"}
 
 
@@ -698,9 +730,9 @@ def test_a_pipeline_names_the_stage():
     spec.description.output.add().CopyFrom(second.description.output[0])
     spec.pipeline.models.extend([first, second])
     found = verified(spec)
-    assert found.errors == found.findings == ()
+    assert errors(found) == found.findings == ()
     found = tampered(spec, lambda m: replace(m, operation(m, "conv", 1), "bias", changed(0, 1)))
-    assert [e.split(" is ")[0] for e in found.errors] == ["layer 'out' of stage 2: bias"]
+    assert [e.split(" is ")[0] for e in errors(found)] == ["layer 'out' of stage 2: bias"]
 
 
 def test_the_module_is_left_as_it_was():
