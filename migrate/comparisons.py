@@ -15,13 +15,13 @@ from migrate.evaluation import evaluate
 from migrate.interface import program_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from migrate.followed import Program
     from migrate.module import Model
-    from migrate.network import Feature
+    from migrate.network import Feature, Network
 
     Array = NDArray[np.float64]
 
@@ -41,34 +41,50 @@ class Comparison:
     within: bool  # what rounding explains, K times
 
 
-def compare(
-    net: Model, programs: Sequence[Program], kind: str, inputs: dict[str, Any]
-) -> tuple[list[Comparison], list[str]]:
-    """Return a comparison for each output and variant, and in a sentence each what is not compared.
+class Comparer:
+    """Compares variants on the same inputs; the envelopes are computed once for each precision."""
 
-    The envelope is that of float16 for fp16 programs, and that of float32 for the others.
-    """
-    rows: list[Comparison] = []
-    failures: list[str] = []
-    for precision in ("fp32", "fp16"):
-        judged = [program for program in programs if program.precision == precision]
-        if not judged and precision == "fp16":
-            continue
-        try:
-            explained = envelopes(net, inputs, precision)
-        except AnereportError as error:
-            failures.append(f"not compared: {error}")
-            continue
-        if precision == "fp32":
-            rows += _rows(net, kind, TORCH, explained, _of_module(net, inputs))
-        for program in judged:
-            variant = f"ML Program {program.name}"
+    def __init__(self, net: Model, tries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        self.net, self.tries = net, tries
+        self.rows: list[Comparison] = []
+        self.failures: dict[str, None] = {}  # sentences
+        self._known: dict[tuple[str, str], dict[str, Envelope] | AnereportError] = {}
+
+    def module(self) -> None:
+        """Compare the module in float32."""
+        self._compare(TORCH, "fp32", lambda inputs: _of_module(self.net, inputs))
+
+    def program(self, program: Program) -> None:
+        """Compare an ML Program, by the envelope of its precision."""
+
+        def outputs(inputs: dict[str, Any]) -> dict[str, Array]:
+            return _of_program(self.net, evaluate(program.program, _renamed(self.net, inputs)))
+
+        self._compare(f"ML Program {program.name}", program.precision, outputs)
+
+    def _compare(
+        self, variant: str, precision: str, outputs: Callable[[dict[str, Any]], dict[str, Array]]
+    ) -> None:
+        for kind, inputs in self.tries:
+            explained = self._envelopes(kind, inputs, precision)
+            if isinstance(explained, AnereportError):
+                self.failures[f"not compared: {explained}"] = None
+                continue
             try:
-                found = _of_program(net, evaluate(program.program, _renamed(net, inputs)))
-                rows += _rows(net, kind, variant, explained, found)
+                self.rows += _rows(self.net, kind, variant, explained, outputs(inputs))
             except AnereportError as error:
-                failures.append(f"{variant} is not compared on {kind} inputs: {error}")
-    return rows, failures
+                self.failures[f"{variant} is not compared on {kind} inputs: {error}"] = None
+
+    def _envelopes(
+        self, kind: str, inputs: dict[str, Any], precision: str
+    ) -> dict[str, Envelope] | AnereportError:
+        key = (kind, precision)
+        if key not in self._known:
+            try:
+                self._known[key] = envelopes(self.net, inputs, precision)
+            except AnereportError as error:
+                self._known[key] = error
+        return self._known[key]
 
 
 def _rows(
@@ -114,15 +130,20 @@ def _of_program(net: Model, outputs: dict[str, Any]) -> dict[str, Array]:
     names = program_names(net.network).outputs
     label = net.network.predicted_feature if net.network.labels else None
     return {
-        feature.name: _read(net, feature, outputs[names[feature.name]])
+        feature.name: output_numbers(net.network, feature, outputs[names[feature.name]])
         for feature in features.tensor_outputs(net.network)
         if feature.name != label
     }
 
 
-def _read(net: Model, feature: Feature, value: Any) -> Array:
+def output_numbers(network: Network, feature: Feature, value: Any) -> Array:
+    """Return an output's numbers, as predicted or recorded, in the order that envelopes have.
+
+    Of a classifier those are its scores in the labels' order, of an image (1, C, H, W) its pixels.
+    """
     if feature.kind == "dictionary":
-        return np.array([value[label] for label in net.network.labels], np.float64)
+        scores = {str(label): score for label, score in value.items()}
+        return np.array([scores[str(label)] for label in network.labels], np.float64)
     if feature.kind == "image":
         return _numbers(features.to_tensor(feature, {feature.name: value}, torch.float64))
     return np.asarray(value, np.float64)

@@ -157,10 +157,10 @@ class Flow(TorchFunctionMode):
                     block.run(dict(given))
 
     def leave(self, module: Any, result: Any) -> None:
-        """End a layer; what control flow gives is no constant."""
+        """End a layer, which gave nothing if it failed; what control flow gives is no constant."""
         path = self._layers.pop()
         if isinstance(module, ControlFlow):
-            for tensor in result:
+            for tensor in result or ():
                 if tensor is not None:
                     self._note(tensor, Node(path))
 

@@ -11,13 +11,14 @@ float16 is not enough.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from migrate import dataflow, features
-from migrate.comparisons import Comparison, compare, excesses
+from migrate.comparisons import Comparer, Comparison, excesses
 from migrate.errors import AnereportError
 from migrate.followed import Followed, Program, follow
 from migrate.layer_map import Layout
@@ -26,8 +27,9 @@ from migrate.traced_weights import Tracer, Weight
 from migrate.trial_inputs import KINDS, fitting, trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from migrate.dataflow import Flow
     from migrate.module import Model
 
     Inputs = dict[str, Any]
@@ -58,16 +60,13 @@ class Verification:
 
 
 class _Silent:
-    def expect(self, steps: int) -> None:
-        """Show nothing."""
-
     def step(self, text: str) -> None:
         """Show nothing."""
 
 
 def verify(
     net: Model,
-    programs: Mapping[str, Any],
+    programs: Mapping[str, Any] | Iterable[tuple[str, Any]],
     *,
     seeds: Sequence[int] = SEEDS,
     kinds: Sequence[str] = tuple(KINDS),
@@ -75,47 +74,46 @@ def verify(
 ) -> Verification:
     """Compare a module with its ML Programs, an `MLModel` or a package each, by a name of choice.
 
+    `programs` are asked for one after the other, so that they can be made, compared and let go.
     A package that was read from a file does not say which layer its operations come from: its
     weights are traced, its layers are not mapped. `kinds` are the inputs to compare on, of
-    `trial_inputs.KINDS`. `progress` is told how many steps to expect, and each step.
+    `trial_inputs.KINDS`. `progress` is told of each step: two, and one for each program.
     Raises AnereportError for another kind, ModelError for a network that runs on no input.
     """
     for kind in kinds:
         if kind not in KINDS:
             raise AnereportError(f"inputs '{kind}' are not one of {', '.join(KINDS)}")
     tell = progress or _Silent()
-    tell.expect(2 + len(programs) + len(kinds) * len(seeds))
-    layout = Layout(net)
     tell.step("following the weights through the module")
+    layout = Layout(net)
     tries, without = _tries(net, seeds, kinds)
-    first = tries[0][1]
-    given = [features.to_tensor(f, first, torch.float32) for f in net.network.inputs]
-    flow = dataflow.flow(net, lambda: net(*given))
+    comparer = Comparer(net, tries)
+    comparer.module()
+    flow = _flow(net, tries[0][1])
     tracer = Tracer(net, flow, layout.describe)
-    made = [Program(net, name, program, layout) for name, program in programs.items()]
     followed: dict[str, Followed] = {}
-    for program in made:
-        tell.step(f"following the weights into the {program.name} ML Program")
-        followed[program.name] = follow(program, flow, tracer, [inputs for _, inputs in tries])
-    comparisons: list[Comparison] = []
-    failures: dict[str, None] = dict.fromkeys(without)
-    for kind, inputs in tries:
-        tell.step(f"comparing outputs: {kind}")
-        rows, why = compare(net, made, kind, inputs)
-        comparisons += rows
-        failures.update(dict.fromkeys(why))
+    for name, program in programs.items() if isinstance(programs, Mapping) else programs:
+        tell.step(f"comparing the {name} ML Program with the module")
+        made = Program(net, name, program, layout)
+        followed[name] = follow(made, flow, tracer, [inputs for _, inputs in tries])
+        comparer.program(made)
     tell.step("looking for what float16 cannot hold")
     ranges, departs = audit(net, [inputs for _, inputs in tries], layout.name)
     return Verification(
-        comparisons=tuple(comparisons),
-        not_compared=tuple(failures),
+        comparisons=tuple(comparer.rows),
+        not_compared=(*without, *comparer.failures),
         departs=departs,
         weights=tracer.table({name: found.trace for name, found in followed.items()}),
         ranges=ranges,
         maps={name: _map(layout, found) for name, found in followed.items()},
         errors={name: tuple(found.errors) for name, found in followed.items() if found.errors},
-        findings=(*sentences(ranges, departs), *excesses(comparisons)),
+        findings=(*sentences(ranges, departs), *excesses(comparer.rows)),
     )
+
+
+def _flow(net: Model, inputs: Inputs) -> Flow:
+    given = [features.to_tensor(f, inputs, torch.float32) for f in net.network.inputs]
+    return dataflow.flow(net, lambda: net(*given))
 
 
 def _tries(

@@ -118,6 +118,20 @@ class Failure(_Part):
     stderr: str = ""
 
 
+class PlannedOperation(_Part):
+    """Where an operation, or a layer of a NeuralNetwork, is planned to run; "" if it is not said."""
+
+    name: str
+    kind: str
+    planned: Literal["cpu", "gpu", "ane", ""] = ""
+
+
+class Plan(_Part):
+    """What `MLComputePlan` anticipates (macOS 14.4, iOS 17.4): planned, not seen to run there."""
+
+    operations: tuple[PlannedOperation, ...]
+
+
 class Run(_Part):
     """One prediction: on which unit, of which input, the how-many-eth time."""
 
@@ -127,7 +141,7 @@ class Run(_Part):
     outputs: dict[str, Value] | None = None
     failure: Failure | None = None
     times: dict[str, float] = {}  # seconds
-    plan: Any = None
+    plan: Plan | None = None
 
     @validates(mode="after")
     def _ended_somehow(self) -> Run:
