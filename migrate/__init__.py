@@ -9,15 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from migrate.comparisons import output_numbers
     from migrate.coreml import coremltools, proto
+    from migrate.counterfactuals import Counterfactuals, Tried
     from migrate.coverage import layer_table
     from migrate.customs import custom_layers, load_custom
-    from migrate.declared import Mismatch, mismatches, output_shapes
+    from migrate.declared import Mismatch, corrected, differ_otherwise, mismatches, output_shapes
     from migrate.envelope import Envelope, Rounding, channels, envelopes, rounded
     from migrate.envelope import K as ENVELOPE_K
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
     from migrate.evaluation import evaluate
-    from migrate.faults import FAULTS, fault
+    from migrate.faults import FAULTS, Fault, FaultError, fault
     from migrate.features import stand_ins, to_pil
     from migrate.mlprogram import Conversion, convert, to_mlprogram
     from migrate.module import Interpreter, Model, to_torch
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from migrate.program_envelope import program_envelopes
     from migrate.source import to_source
     from migrate.spec import load_spec
-    from migrate.verification import Verification, verify
+    from migrate.verification import LayerMap, Verification, verify
     from migrate.weights import count as weight_count
 
 _HOMES = {
@@ -40,6 +42,10 @@ _HOMES = {
     "channels": "envelope",
     "envelopes": "envelope",
     "rounded": "envelope",
+    "Counterfactuals": "counterfactuals",
+    "Fault": "faults",
+    "FaultError": "faults",
+    "Tried": "counterfactuals",
     "Feature": "network",
     "InputError": "errors",
     "Interpreter": "module",
@@ -58,15 +64,18 @@ _HOMES = {
     "TARGETS": "options",
     "convert": "mlprogram",
     "coremltools": "coreml",
+    "corrected": "declared",
     "custom_layers": "customs",
     "default_shape": "network",
     "describe_program": "overview",
+    "differ_otherwise": "declared",
     "evaluate": "evaluation",
     "fault": "faults",
     "layer_table": "coverage",
     "load_custom": "customs",
     "load_spec": "spec",
     "mismatches": "declared",
+    "output_numbers": "comparisons",
     "output_shapes": "declared",
     "program_envelopes": "program_envelope",
     "proto": "coreml",
@@ -77,6 +86,7 @@ _HOMES = {
     "to_pil": "features",
     "to_source": "source",
     "to_torch": "module",
+    "LayerMap": "verification",
     "Verification": "verification",
     "verify": "verification",
     "weight_count": "weights.count",
@@ -88,11 +98,15 @@ __all__ = [
     "TARGETS",
     "AnereportError",
     "Conversion",
+    "Counterfactuals",
     "Envelope",
+    "Fault",
+    "FaultError",
     "Feature",
     "InputError",
     "Interpreter",
     "Layer",
+    "LayerMap",
     "Mismatch",
     "Model",
     "ModelError",
@@ -102,14 +116,17 @@ __all__ = [
     "Options",
     "ProgramOverview",
     "Rounding",
+    "Tried",
     "UnsupportedError",
     "Verification",
     "channels",
     "convert",
     "coremltools",
+    "corrected",
     "custom_layers",
     "default_shape",
     "describe_program",
+    "differ_otherwise",
     "envelopes",
     "evaluate",
     "fault",
@@ -117,6 +134,7 @@ __all__ = [
     "load_custom",
     "load_spec",
     "mismatches",
+    "output_numbers",
     "output_shapes",
     "program_envelopes",
     "proto",

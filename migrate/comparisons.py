@@ -15,7 +15,7 @@ from migrate.evaluation import evaluate
 from migrate.interface import program_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,8 +44,13 @@ class Comparison:
 class Comparer:
     """Compares variants on the same inputs; the envelopes are computed once for each precision."""
 
-    def __init__(self, net: Model, tries: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        self.net, self.tries = net, tries
+    def __init__(
+        self,
+        net: Model,
+        tries: Sequence[tuple[str, dict[str, Any]]],
+        kept: Collection[str] = (),
+    ) -> None:
+        self.net, self.tries, self.kept = net, tries, kept
         self.rows: list[Comparison] = []
         self.failures: dict[str, None] = {}  # sentences
         self._known: dict[tuple[str, str], dict[str, Envelope] | AnereportError] = {}
@@ -81,7 +86,7 @@ class Comparer:
         key = (kind, precision)
         if key not in self._known:
             try:
-                self._known[key] = envelopes(self.net, inputs, precision)
+                self._known[key] = envelopes(self.net, inputs, precision, kept=self.kept)
             except AnereportError as error:
                 self._known[key] = error
         return self._known[key]
@@ -141,12 +146,12 @@ def output_numbers(network: Network, feature: Feature, value: Any) -> Array:
 
     Of a classifier those are its scores in the labels' order, of an image (1, C, H, W) its pixels.
     """
-    if feature.kind == "dictionary":
+    if feature.kind == "dictionary" and hasattr(value, "items"):
         scores = {str(label): score for label, score in value.items()}
         return np.array([scores[str(label)] for label in network.labels], np.float64)
     if feature.kind == "image":
         return _numbers(features.to_tensor(feature, {feature.name: value}, torch.float64))
-    return np.asarray(value, np.float64)
+    return np.asarray(value, np.float64)  # an ML Program may give scores unlabelled
 
 
 def _numbers(x: torch.Tensor) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,6 +11,8 @@ from migrate.examples import runnable
 from migrate.features import tensor_outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from migrate.module import Model
 
 
@@ -51,3 +53,44 @@ def mismatches(net: Model, shapes: dict[str, tuple[int, ...]]) -> list[Mismatch]
         and min(feature.shape) > 0
         and feature.shape != shapes[feature.name]
     ]
+
+
+def corrected(source: Any, found: Sequence[Mismatch]) -> Any:
+    """Return a copy of a `Model_pb2.Model` that declares its outputs as they are computed.
+
+    Stages of a pipeline that declare an output by the same name and shape are corrected too.
+    """
+    spec = type(source)()
+    spec.CopyFrom(source)
+    for model in _models(spec):
+        for feature in model.description.output:
+            declared = feature.name, tuple(feature.type.multiArrayType.shape)
+            for mismatch in found:
+                if declared == (mismatch.output, mismatch.declared):
+                    feature.type.multiArrayType.shape[:] = mismatch.computed
+    return spec
+
+
+def differ_otherwise(one: Any, other: Any) -> bool:
+    """Tell whether two models differ in more than the shapes that their outputs declare."""
+    return _without_shapes(one) != _without_shapes(other)
+
+
+def _without_shapes(source: Any) -> Any:
+    spec = type(source)()
+    spec.CopyFrom(source)
+    for model in _models(spec):
+        for feature in model.description.output:
+            if feature.type.WhichOneof("Type") == "multiArrayType":
+                feature.type.multiArrayType.ClearField("shape")
+    return spec
+
+
+def _models(spec: Any) -> Iterator[Any]:
+    """Yield a model, and of a pipeline its stages."""
+    yield spec
+    kind = spec.WhichOneof("Type")
+    if kind.startswith("pipeline"):
+        held = getattr(spec, kind)
+        for stage in (held if kind == "pipeline" else held.pipeline).models:
+            yield from _models(stage)

@@ -25,9 +25,10 @@ from torch.func import functional_call
 
 from migrate import features
 from migrate.errors import AnereportError, ModelError, UnsupportedError
+from migrate.kept import unrounded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -95,14 +96,18 @@ class Envelope:
 
 
 class Rounding:
-    """A watch that rounds every blob to float16, and notes those that become infinite."""
+    """A watch that rounds blobs to float16, and notes those that become infinite.
 
-    def __init__(self) -> None:
+    Those in `exempt` stay as they are.
+    """
+
+    def __init__(self, exempt: Collection[str] = ()) -> None:
+        self.exempt = exempt
         self.beyond_range: dict[str, None] = {}
 
     def __call__(self, name: str, value: Tensor) -> Tensor:
         """Return the blob as float16 has it."""
-        result = rounded(value)
+        result = value if name in self.exempt else rounded(value)
         if (result.isinf() & value.isfinite()).any():
             self.beyond_range[name] = None
         return result
@@ -121,19 +126,22 @@ def rounded(value: Tensor) -> Tensor:
     return value if whole.all() else value.half().to(value.dtype)
 
 
-def envelopes(net: Model, inputs: dict[str, Any], precision: str = "fp16") -> dict[str, Envelope]:
+def envelopes(
+    net: Model, inputs: dict[str, Any], precision: str = "fp16", *, kept: Collection[str] = ()
+) -> dict[str, Envelope]:
     """Return what "fp16" or "fp32" rounding explains of each output that has numbers, by its name.
 
     `inputs` are as for `predict`; of an image the numbers are its pixels, (1, C, H, W) in the
-    feature's order. Outputs of integers are not rounded and have the ulp alone. The module stays
-    as it is; at most one copy of its weights is made at a time, in float64.
+    feature's order. Outputs of integers are not rounded and have the ulp alone. `kept` are layers
+    that stay float32. The module stays as it is; at most one copy of its weights is made at a time,
+    in float64.
     Raises UnsupportedError for a model that draws random numbers, whose reference is no device's.
     """
     if precision not in FORMATS:
         raise UnsupportedError(f"precision '{precision}' is not one of {', '.join(FORMATS)}")
     _refuse_random(net.network)
     references = _run(net, inputs, torch.float64, _unchanged)
-    rounding = Rounding()
+    rounding = Rounding(unrounded(net, kept))
     try:
         found = _run(net, inputs, torch.float32, rounding if precision == "fp16" else _unchanged)
     except ModelError as error:

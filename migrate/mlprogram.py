@@ -204,9 +204,12 @@ def _precision(net: Model, options: Options) -> Any:
         return ct.precision.FLOAT32
     names = [n for block in net.modules() for n in getattr(block, "layer_names", {}).items()]
     kept = {child for child, name in names if name in options.keep_fp32}
-    return ct.transform.FP16ComputePrecision(
-        op_selector=lambda op: not (keeps_float32(op) or kept & set(scope(op)))
-    )
+
+    def is_kept(op: Any) -> bool:
+        passes_on = op.op_type == "identity" and not scope(op) and op.x.op is not None
+        return keeps_float32(op) or bool(kept & set(scope(op.x.op if passes_on else op)))
+
+    return ct.transform.FP16ComputePrecision(op_selector=lambda op: not is_kept(op))
 
 
 def scope(op: Any) -> list[str]:

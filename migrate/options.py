@@ -24,7 +24,7 @@ class Options:
     precision: str = "fp16"  # of the arithmetic
     target: str = "iOS16"  # the oldest system that is to run it
     features: str = ""  # precision of the arrays at the interface; "" for what the model declares
-    keep_fp32: Sequence[str] = ()  # names of layers that stay float32 in an fp16 program
+    keep_fp32: tuple[str, ...] = ()  # names of layers that stay float32 in an fp16 program
     max_size: int = 2048  # bound of dimensions that the NeuralNetwork leaves without one
 
     def __post_init__(self) -> None:

@@ -27,9 +27,10 @@ from migrate import features
 from migrate.dataflow import joined, layers
 from migrate.envelope import LARGEST, rounded
 from migrate.errors import ModelError
+from migrate.kept import unrounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from migrate.module import Model
 
@@ -63,8 +64,8 @@ class Departure:
 class _Path:
     """A run of the module: told of each blob, with the layer that wrote it."""
 
-    def __init__(self, net: Model) -> None:
-        self.net = net
+    def __init__(self, net: Model, exempt: Collection[str]) -> None:
+        self.net, self.exempt = net, exempt
         self.at = ""
         self.count: dict[str, int] = defaultdict(int)
 
@@ -92,8 +93,10 @@ class _Path:
 class _Single(_Path):
     """The float32 path: how large values are, and samples of them."""
 
-    def __init__(self, net: Model, found: dict[tuple[str, str, str], float]) -> None:
-        super().__init__(net)
+    def __init__(
+        self, net: Model, exempt: Collection[str], found: dict[tuple[str, str, str], float]
+    ) -> None:
+        super().__init__(net, exempt)
         self.samples: dict[tuple[str, int], Tensor] = {}
         self.found = found
 
@@ -101,7 +104,7 @@ class _Single(_Path):
         key = self.key(blob)
         if value.is_floating_point():
             self.samples[key] = _sample(value).clone()
-            for what, number in _extremes(value):
+            for what, number in _extremes(value) if blob not in self.exempt else ():
                 place = (self.at, what, blob)
                 self.found[place] = max(number, self.found.get(place, 0.0))
         return value
@@ -117,13 +120,13 @@ class _Half(_Path):
         inputs: Callable[[str], Sequence[str]],
         found: dict[tuple[str, str, str], float],
     ) -> None:
-        super().__init__(net)
+        super().__init__(net, single.exempt)
         self.samples, self.inputs, self.found = single.samples, inputs, found
         self.errors: dict[str, float] = {}
         self.departure: tuple[str, str, float] | None = None
 
     def __call__(self, blob: str, value: Tensor) -> Tensor:
-        result = rounded(value)
+        result = value if blob in self.exempt else rounded(value)
         reference = self.samples.pop(self.key(blob), None)
         if reference is not None and value.is_floating_point():
             before = max((self.errors.get(name, 0.0) for name in self.inputs(self.at)), default=0.0)
@@ -139,29 +142,43 @@ class _Half(_Path):
 
 
 def audit(
-    net: Model, tries: Sequence[dict[str, Any]], name: Callable[[str], str]
+    net: Model,
+    tries: Sequence[dict[str, Any]],
+    name: Callable[[str], str],
+    kept: Collection[str] = (),
 ) -> tuple[tuple[Range, ...], Departure | None]:
-    """Return what float16 cannot hold or loses, and where it first departs from float32."""
+    """Return what float16 cannot hold or loses, and where it first departs from float32.
+
+    `name` gives what a layer is called, by its path; `kept` are layers that stay float32.
+    """
     found: dict[tuple[str, str, str], float] = {}
-    departure = None
+    departure, exempt = None, unrounded(net, kept)
     for inputs in tries:
         given = tuple(features.to_tensor(f, inputs, torch.float32) for f in net.network.inputs)
-        single = _Single(net, found)
-        _run(net, single, given, lambda x: x)
+        single = _Single(net, exempt, found)
+        _run(net, single, given, _as_it_is)
         half = _Half(net, single, _reader(net), found)
         with suppress(ModelError):  # a size that float16 has no number for; the comparisons say so
-            _run(net, half, given, rounded)
+            _run(net, half, given, lambda name, x: x if name in exempt else rounded(x))
         departure = departure or half.departure
     ranges = [Range(name(at), what, blob, value) for (at, what, blob), value in found.items()]
     departs = Departure(name(departure[0]), *departure[1:]) if departure else None
-    return (*_of_weights(net, name), *ranges), departs
+    return (*_of_weights(net, name, exempt), *ranges), departs
+
+
+def _as_it_is(_: str, x: Tensor) -> Tensor:
+    return x
 
 
 def _run(
-    net: Model, path: _Single | _Half, given: tuple[Tensor, ...], change: Callable[[Tensor], Tensor]
+    net: Model,
+    path: _Single | _Half,
+    given: tuple[Tensor, ...],
+    change: Callable[[str, Tensor], Tensor],
 ) -> None:
     stored = {
-        name: change(x.detach()) for name, x in (*net.named_parameters(), *net.named_buffers())
+        name: change(name, x.detach())
+        for name, x in (*net.named_parameters(), *net.named_buffers())
     }
     torch.manual_seed(0)  # so that random layers draw the same
     with torch.no_grad(), net.watching(path), path.following():
@@ -214,10 +231,10 @@ def _extremes(x: Tensor) -> Iterator[tuple[str, float]]:
         yield "subnormal", subnormal
 
 
-def _of_weights(net: Model, name: Callable[[str], str]) -> Iterator[Range]:
+def _of_weights(net: Model, name: Callable[[str], str], exempt: Collection[str]) -> Iterator[Range]:
     for path, module in layers(net):
         for key, x in (*module.named_parameters(), *module.named_buffers()):
-            if x.is_floating_point():
+            if x.is_floating_point() and joined(path, key) not in exempt:
                 for what, value in _extremes(x.detach()):
                     yield Range(name(path), what, key, value)
 
@@ -225,7 +242,8 @@ def _of_weights(net: Model, name: Callable[[str], str]) -> Iterator[Range]:
 def sentences(ranges: Sequence[Range], departs: Departure | None) -> list[str]:
     """Return the findings for a user: overflows, and where the paths part."""
     found = [
-        f"layer '{r.layer}' overflows float16: {r.of} reaches {r.value:,.6g}, the largest is 65,504"
+        f"layer '{r.layer}' overflows float16: {r.of} reaches {r.value:,.6g}, the largest is "
+        "65,504; a fault of the program's precision, not of the hardware (--keep-fp32)"
         for r in ranges
         if r.what == "overflow"
     ]

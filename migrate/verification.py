@@ -70,6 +70,7 @@ def verify(
     *,
     seeds: Sequence[int] = SEEDS,
     kinds: Sequence[str] = tuple(KINDS),
+    kept: Sequence[str] = (),
     progress: Any = None,
 ) -> Verification:
     """Compare a module with its ML Programs, an `MLModel` or a package each, by a name of choice.
@@ -77,7 +78,8 @@ def verify(
     `programs` are asked for one after the other, so that they can be made, compared and let go.
     A package that was read from a file does not say which layer its operations come from: its
     weights are traced, its layers are not mapped. `kinds` are the inputs to compare on, of
-    `trial_inputs.KINDS`. `progress` is told of each step: two, and one for each program.
+    `trial_inputs.KINDS`; `kept` names layers that stay float32. `progress` is told of each step:
+    two, and one for each program.
     Raises AnereportError for another kind, ModelError for a network that runs on no input.
     """
     for kind in kinds:
@@ -87,7 +89,7 @@ def verify(
     tell.step("following the weights through the module")
     layout = Layout(net)
     tries, without = _tries(net, seeds, kinds)
-    comparer = Comparer(net, tries)
+    comparer = Comparer(net, tries, kept)
     comparer.module()
     flow = _flow(net, tries[0][1])
     tracer = Tracer(net, flow, layout.describe)
@@ -98,7 +100,7 @@ def verify(
         followed[name] = follow(made, flow, tracer, [inputs for _, inputs in tries])
         comparer.program(made)
     tell.step("looking for what float16 cannot hold")
-    ranges, departs = audit(net, [inputs for _, inputs in tries], layout.name)
+    ranges, departs = audit(net, [inputs for _, inputs in tries], layout.name, kept)
     return Verification(
         comparisons=tuple(comparer.rows),
         not_compared=(*without, *comparer.failures),

@@ -316,6 +316,12 @@ def test_more_than_five_dimensions_are_refused_with_the_layers():
     assert migrate.to_torch(spec).predict({"x": np.ones((1, 3, 4, 5))})["z"].shape == (1, 2, 4, 5)
 
 
+def test_an_output_of_a_layer_kept_in_float32_is_not_rounded_on_its_way_out():
+    program = migrate.to_mlprogram(one(), keep_fp32=["c"])
+    kinds = [op.op_type for op in program._mil_program.functions["main"].operations]
+    assert "cast" not in kinds
+
+
 def test_a_layer_kept_in_float32():
     program = migrate.to_mlprogram(one(), keep_fp32=["c"])
     assert arithmetic(program) == {"fp32"}

@@ -433,6 +433,32 @@ def test_an_overflow_is_found_with_its_layer():
     )
 
 
+@pytest.mark.parametrize("kept", [("larger",), ("larger", "out")])
+def test_layers_that_stay_float32_do_not_overflow(kept):
+    """A blob is float16 all the same if a layer reads it that is not kept."""
+    spec = overflowing()
+    net = migrate.to_torch(spec)
+    made = {"fp16": convert(net, spec, Options("fp16", keep_fp32=kept), "").program}
+    found = verify(net, made, kept=kept)
+    assert errors(found) == ()
+    overflows = {r.layer for r in found.ranges if r.what == "overflow"}
+    if "out" in kept:
+        assert found.findings == ()
+        assert overflows == set()
+        assert found.departs is None
+    else:
+        assert overflows == {"larger"}
+        assert any("its error is inf times" in finding for finding in found.findings)
+
+
+def test_a_weight_of_a_layer_that_stays_float32_is_not_beyond_float16():
+    spec = Net(1, 2, 4, 4).conv("out", np.float32([[[[1e-3]], [[70000.0]]]])).spec
+    net = migrate.to_torch(spec)
+    made = {"fp16": convert(net, spec, Options("fp16", keep_fp32=("out",)), "").program}
+    assert verify(net, made, kept=("out",)).findings == ()
+    assert verify(net, made).findings != ()
+
+
 def test_a_weight_beyond_float16_is_found():
     spec = Net(1, 2, 4, 4).conv("out", np.float32([[[[1e-3]], [[70000.0]]]])).spec
     found = verified(spec, ["fp16"])
