@@ -23,6 +23,7 @@ from reporter.measure.arrays import load_inputs
 from reporter.measure.device import this_device
 from reporter.measure.identity import identify
 from reporter.measure.inputs import seeded
+from reporter.measure.plan import plan
 from reporter.measure.record import SCHEMA, Failure, Record, RecordError, Run
 from reporter.measure.simulate import values
 
@@ -89,13 +90,15 @@ def predict(model: Path, unit: Any, name: str, given: Path) -> Run:
     """Load and predict in this process; a load that fails silently is a failure too."""
     ct = migrate.coremltools()
     started = time.perf_counter()
-    loaded = ct.models.MLModel(str(model), compute_units=getattr(ct.ComputeUnit, UNITS[unit]))
+    units = getattr(ct.ComputeUnit, UNITS[unit])
+    loaded = ct.models.MLModel(str(model), compute_units=units)
     if loaded.__proxy__ is None:
         return _failed(unit, name, Failure(stage="load", message="Core ML did not load the model"))
     ready = time.perf_counter()
     outputs = loaded.predict(_as_core_ml_takes_them(model, load_inputs(given)))
     times = {"load": ready - started, "predict": time.perf_counter() - ready}
-    return Run(unit=unit, input=name, outputs=values(outputs), times=times)
+    planned = plan(loaded, units)
+    return Run(unit=unit, input=name, outputs=values(outputs), times=times, plan=planned)
 
 
 def _as_core_ml_takes_them(model: Path, arrays: dict[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Failure(_Part):
 
 
 class PlannedOperation(_Part):
-    """Where an operation, or a layer of a NeuralNetwork, is planned to run; "" if it is not said."""
+    """Where an operation, or a NeuralNetwork's layer, is planned to run; "" if it is not said."""
 
     name: str
     kind: str
@@ -222,9 +222,14 @@ def dumps(record: Record) -> str:
     return record.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n"
 
 
+def of(record: Record, identity: ModelIdentity) -> bool:
+    """Tell whether a record is of a model, its metadata aside."""
+    return record.model.sha256_without_metadata == identity.sha256_without_metadata
+
+
 def check_model(record: Record, identity: ModelIdentity, path: Path | str) -> None:
     """Raise RecordError if the record is of another model."""
-    if record.model.sha256_without_metadata != identity.sha256_without_metadata:
+    if not of(record, identity):
         raise RecordError(
             f"{path} is a record of another model: {record.model.name} "
             f"(sha256 {record.model.sha256[:12]}), not {identity.name} "

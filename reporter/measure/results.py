@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from reporter.measure import arrays, listing, record
@@ -13,10 +14,16 @@ from reporter.measure.record import Record, RecordError
 Results = Record | Listing
 
 
-def load(path: Path, identity: ModelIdentity | None, shape: tuple[int, ...] | None) -> Results:
+def load(
+    path: Path,
+    identity: ModelIdentity | None,
+    shape: tuple[int, ...] | None,
+    others: Sequence[ModelIdentity] = (),
+) -> Results:
     """Return the record or listing in a file; checked against the model if one is given.
 
-    `shape` is that of the output which a listing's indices count through.
+    `shape` is that of the output which a listing's indices count through; a record may also be
+    of one of the `others`.
     """
     if not _exists(path):
         raise RecordError(f"no such file: {path}")
@@ -35,7 +42,7 @@ def load(path: Path, identity: ModelIdentity | None, shape: tuple[int, ...] | No
             )
         return listing.load(path, shape)
     found = record.load(path)
-    if identity is not None:
+    if identity is not None and not any(record.of(found, other) for other in others):
         record.check_model(found, identity, path)
     return found
 

@@ -85,7 +85,8 @@ def test_round_trip_of_every_kind_of_value(read):
         evidence="simulated", model=IDENTITY, device=Device(label="l", chip="c"), date="d",
         simulation="none", inputs={"i": values},
         runs=[
-            Run(unit="ane", input="i", outputs=values, times={"predict": 0.5}, plan={"k": [1]}),
+            Run(unit="ane", input="i", outputs=values, times={"predict": 0.5},
+                plan={"operations": [{"name": "y", "kind": "conv", "planned": "ane"}]}),
             Run(unit="all", input="i", repeat=3,
                 failure={"stage": "load", "message": "m", "signal": 9, "stderr": "e"}),
         ],
