@@ -18,25 +18,48 @@ FLOAT32 = (
     "the program computes in float32 alone, which the Neural Engine does not: what is asked of it "
     "is computed on the CPU or the GPU"
 )
+NAMED = 5  # values that overflow
 
 
 def program_facts(path: Path, program: migrate.ProgramOverview) -> ModelFacts:
     """Return the package's facts; its outputs' shapes by evaluating it once on seeded inputs."""
     computed: dict[str, tuple[int, ...]] = {}
+    findings = [FLOAT32] if program.precision == "fp32" else []
     unavailable = ""
     try:
-        outputs = migrate.evaluate(path, dict(inputs.seeded(path)))
+        given = dict(inputs.seeded(path))
+        outputs = migrate.evaluate(path, given)
         computed = {name: shape for name, value in outputs.items() if (shape := _shape(value))}
+        findings += _overflows(path, program, given)
     except migrate.AnereportError as error:
         unavailable = str(error)
     return ModelFacts(
         identity=identify(path),
         features=feature_facts(program, computed),
         layers=(),
-        findings=(FLOAT32,) if program.precision == "fp32" else (),
+        findings=tuple(findings),
         unavailable=unavailable,
         program=program,
     )
+
+
+def _overflows(path: Path, program: migrate.ProgramOverview, given: dict[str, Any]) -> list[str]:
+    """Return a sentence if float16 alone makes values infinite, whatever computes them."""
+    if program.precision not in ("fp16", "mixed"):
+        return []
+    try:
+        envelopes = migrate.program_envelopes(path, given).values()
+    except migrate.UnsupportedError:  # of random numbers there is no reference
+        return []
+    names = list(dict.fromkeys(name for e in envelopes for name in e.beyond_range))
+    if not names:
+        return []
+    first = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return [
+        f"float16 overflows in {len(names)} of the program's values ({first}) on seeded inputs: "
+        "they go beyond 65,504 and become infinite on whatever computes in float16, which is a "
+        "fault of the program's precision, not of the hardware"
+    ]
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from packages import affine, classifier, converted, ct, saved, with_unknown_operations
 from torch import nn
 
@@ -40,6 +41,22 @@ def test_an_array(facts, tmp_path):
 def test_a_program_in_float32_cannot_be_on_the_neural_engine(facts):
     (finding,) = facts(affine("fp32")).findings
     assert "computes in float32 alone, which the Neural Engine does not" in finding
+
+
+@pytest.mark.parametrize(("factor", "overflows"), [(40_000, True), (20_000, False)])
+def test_what_float16_alone_makes_infinite_is_a_finding(facts, factor, overflows):
+    """The seeded inputs reach -2: 80,000 is beyond 65,504, 40,000 is not."""
+
+    class Large(nn.Module):
+        def forward(self, x):
+            return torch.relu(x * factor) / factor
+
+    x = ct.TensorType(name="x", shape=(1, 3, 4, 4), dtype=np.float32)
+    found = facts(converted(Large(), [x], "fp16"))
+    assert len(found.findings) == overflows
+    for finding in found.findings:
+        assert "float16 overflows in 1 of the program's values" in finding
+        assert "not of the hardware" in finding
 
 
 def test_images_and_two_outputs(facts):
