@@ -116,6 +116,10 @@ def create(
         Path | None, typer.Option(help="Bundle your own repro script instead of ours, unrun.")
     ] = None,
     run_script: Annotated[bool, typer.Option("--run-script", help="Run --script first.")] = False,
+    migration: Annotated[
+        Path | None,
+        typer.Option(help="Folder that anereport migrate wrote (default: MODEL-mlprogram)."),
+    ] = None,
     custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
@@ -139,12 +143,15 @@ def create(
         run_script=run_script,
         force=force,
         custom=custom,
+        migration=migration,
     )
     target = out or Path(f"{model.stem}-report")
     with _shown() as progress:
         report = creating.create(model, target, options, progress)
     for finding in report.model.findings:
         typer.echo(f"finding: {finding}")
+    for verdict in report.migration.verdicts if report.migration else ():
+        _say_verdict(verdict)
     for missing in report.missing:
         typer.echo(f"not measured: {missing.what}; to measure: {missing.command}")
     typer.echo(f"repro.py: {report.repro.status}")
@@ -200,24 +207,37 @@ def migrate(
             "--source-only", help="Write the PyTorch source alone (default: into MODEL-source)."
         ),
     ] = False,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix", help="Make all models of the experiment: each release, features, fp32."
+        ),
+    ] = False,
+    record: Annotated[
+        list[Path],
+        typer.Option(help="Records, or a folder of them, of the model and of what it became."),
+    ] = [],  # noqa: B006
     custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
     """Re-express the NeuralNetwork in PyTorch and convert it to the ML Program format.
 
-    The folder holds the ML Program, and model.py with its weights: readable PyTorch whose load()
-    gives the module. Example: anereport migrate Block.mlmodel
+    The folder holds the ML Program, verified against the network, and model.py with its weights:
+    readable PyTorch whose load() gives the module. With records of both from one device it ends
+    in a verdict: whether the newer backend avoids the bug. Example: anereport migrate Block.mlmodel
     """
     if layers:
         from migrate import layer_table
 
         typer.echo(layer_table())
         return
-    from migrate import Options
+    from migrate import OptionError, Options
     from reporter.write import create as creating
     from reporter.write import migration
 
     options = Options(precision, target, features, tuple(keep_fp32), max_size)
+    if source_only and (matrix or record):
+        raise OptionError("--source-only makes no ML Program: leave --matrix and --record away")
     model = model or _the_model(creating)
     if source_only:
         folder = out or Path(f"{model.stem}-source")
@@ -225,13 +245,31 @@ def migrate(
             migration.write_source(model, folder, force, progress, custom)
         typer.echo(f"wrote {folder}/model.py: load() in it gives the PyTorch module")
         return
-    folder = out or Path(f"{model.stem}-mlprogram")
+    folder = out or Path(migration.default_folder(model))
     with _shown() as progress:
-        done = migration.write(model, folder, options, force, progress, custom)
+        done = migration.write(
+            model, folder, options, force, progress, custom, matrix=matrix, records=record
+        )
     for finding in done.findings:
         typer.echo(f"finding: {finding}")
+    for variant in done.variants:
+        if variant.left_out:
+            typer.echo(f"left out: {variant.name}: {variant.left_out}")
+    for verdict in done.verdicts:
+        _say_verdict(verdict)
+        for reason in verdict.reasons if len(done.verdicts) == 1 else ():
+            typer.echo(f"  {reason}")
+    for command in dict.fromkeys(c for verdict in done.verdicts for c in verdict.commands):
+        typer.echo(f"to measure: {command}")
     source = "model.py (PyTorch), " if done.has_source else ""
-    typer.echo(f"wrote {folder}/{done.package.name}; beside it {source}migration.md and .json")
+    made = f"{len(done.made)} models" if done.matrix else done.others[0].name
+    typer.echo(f"wrote {folder}/{made}; beside it {source}migration.md and .json")
+
+
+def _say_verdict(verdict: Any) -> None:
+    shown = "SIMULATED verdict" if verdict.simulated else "verdict"
+    place = f" on {verdict.device}" if verdict.device else ""
+    typer.echo(f"{shown}: {verdict.variant}{place}: {verdict.word}")
 
 
 @app.command(rich_help_panel=UNDERSTAND)
@@ -303,12 +341,26 @@ def _shown() -> Iterator[Progress]:
         yield Silent()
         return
     from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    with console.status("starting") as status:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Shown(bar)
 
-        class Shown:
-            def step(self, text: str) -> None:
-                status.update(text)
 
-        yield Shown()
+class Shown:
+    """A progress bar; it only moves to and fro until it is told how much is to come."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.task = bar, bar.add_task("starting", total=None)
+        self.begun, self.expected = 0, 0
+
+    def expect(self, steps: int) -> None:
+        """Lengthen the bar."""
+        self.expected += steps
+        self.bar.update(self.task, total=max(self.expected, self.begun))
+
+    def step(self, text: str) -> None:
+        """Show what begins; what began before is done."""
+        self.bar.update(self.task, description=text, completed=self.begun)
+        self.begun += 1

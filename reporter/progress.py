@@ -6,7 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Is told what begins."""
+    """Is told how much is to come, and what begins."""
+
+    def expect(self, steps: int) -> None:
+        """Say that so many steps, or so many more, are to come."""
 
     def step(self, text: str) -> None:
         """Say what begins now."""
@@ -14,6 +17,9 @@ class Progress(Protocol):
 
 class Silent:
     """The default: nothing is shown."""
+
+    def expect(self, steps: int) -> None:
+        """Show nothing."""
 
     def step(self, text: str) -> None:
         """Show nothing."""

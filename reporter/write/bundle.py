@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrate import AnereportError
+from reporter.write.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +109,19 @@ def _replace(temporary: Path, path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
     else:
         old.unlink(missing_ok=True)
+
+
+def say(file: Path, text: str) -> None:
+    """Write a text, redacted; bytes of the command line that are no UTF-8 stay visible."""
+    file.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, or a folder whole."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def zip_folder(folder: Path, names: list[str], target: Path) -> None:

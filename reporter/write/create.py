@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import migrate
 from migrate import AnereportError
 from reporter.measure import coreml, inputs, results, subject
-from reporter.measure.record import Record, RecordError, dumps
+from reporter.measure.record import Record, RecordError, dumps, of
 from reporter.progress import Progress, Silent
 from reporter.understand import comparison
 from reporter.understand.divergence import TOLERANCE, check_tolerance
 from reporter.understand.reference import Referee
-from reporter.write import package_repro
+from reporter.write import attached_migration, package_repro
 from reporter.write import report as reports
 from reporter.write import repro as repros
-from reporter.write.bundle import check_free, new_folder, zip_folder
+from reporter.write.attached_migration import FOLDER, Attached
+from reporter.write.bundle import check_free, copy, new_folder, say, zip_folder
 from reporter.write.program_facts import program_facts
 from reporter.write.redact import redact
 from reporter.write.venues import feedback, forum, html, json_, markdown
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 MODELS = (".mlmodel", ".mlpackage")
 ZIPPED = (markdown, html, json_)
 POSTED = (forum, feedback)
-FOR_FEEDBACK = ("report.md", "report.html", "report.json", "repro.py", "records")
+STEPS = 6  # of progress
+FOR_FEEDBACK = ("report.md", "report.html", "report.json", "repro.py", "records", FOLDER)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Options:
     run_script: bool = False
     force: bool = False
     custom: Sequence[str] = ()
+    migration: Path | None = None
 
 
 def create(model: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
@@ -61,24 +64,51 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
         raise AnereportError("--run-script runs the script that --script names: name one")
     if options.devices and not options.records:
         raise AnereportError("--device names the device of results: add them with --record")
+    progress.expect(STEPS)
     progress.step("reading the model")
     facts = _facts(model, options.custom)
     progress.step("reading the results")
-    found = [(p, results.load(p, facts.identity, options.shape)) for p in options.records]
+    attached, aside = _migration(model, facts, options)
+    facts = replace(facts, findings=(*facts.findings, *filter(None, [aside])))
+    others = attached.migration.identities if attached else ()
+    found = [(p, results.load(p, facts.identity, options.shape, others)) for p in options.records]
+    kept = attached.records({r.evidence for _, r in _records(found)}) if attached else []
+    found = found or [(path, r) for path, r in kept if of(r, facts.identity)]
     if not found and coreml.available():
         progress.step("measuring on this Mac")
         found = [(Path("measured here"), coreml.measure(model))]
-    if len({r.evidence for _, r in found if isinstance(r, Record)}) > 1:
+    if len({r.evidence for _, r in _records(found)}) > 1:
         raise AnereportError("records are measured and simulated: make a report of each kind")
     progress.step("computing the reference")
     comparisons = _comparisons(Referee(model, options.custom), facts, found, options.tolerance)
+    if attached:
+        progress.step("judging the migration")
+        found += [(path, r) for path, r in kept if r not in [other for _, other in found]]
+        named = [(path.name, r) for path, r in _records(found)]
+        attached = attached.judged(model, options.custom, named, progress)
     progress.step("running the repro script in a clean process")
     repro = _repro(model, facts, options)
-    report = reports.compose(facts, comparisons, options.devices, repro, options.tolerance)
+    migration = attached.migration if attached else None
+    report = reports.compose(
+        facts, comparisons, options.devices, repro, options.tolerance, migration
+    )
     progress.step("writing")
     with new_folder(out, options.force) as folder:
-        _write(folder, report, model, found)
+        _write(folder, report, model, found, attached)
     return report
+
+
+def _records(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[Path, Record]]:
+    return [(path, result) for path, result in found if isinstance(result, Record)]
+
+
+def _migration(model: Path, facts: ModelFacts, options: Options) -> tuple[Attached | None, str]:
+    """Return the model's migration, and why one that lies beside it is not taken."""
+    if facts.program is None:
+        return attached_migration.find(model, facts.identity, options.migration)
+    if options.migration:
+        raise AnereportError(f"{model} is an ML Program already: --migration is of a NeuralNetwork")
+    return None, ""
 
 
 def _facts(model: Path, custom: Sequence[str]) -> ModelFacts:
@@ -97,6 +127,8 @@ def _comparisons(
     comparisons = []
     for path, result in found:
         if isinstance(result, Record):
+            if not of(result, facts.identity):
+                continue
             comparisons += comparison.from_record(result, referee, path.name, tolerance)
         else:
             output = _listed_output(facts, result, path)
@@ -132,27 +164,28 @@ def _repro(model: Path, facts: ModelFacts, options: Options) -> Repro:
 
 
 def _write(
-    folder: Path, report: Report, model: Path, found: list[tuple[Path, Record | Listing]]
+    folder: Path,
+    report: Report,
+    model: Path,
+    found: list[tuple[Path, Record | Listing]],
+    attached: Attached | None,
 ) -> None:
-    _copy(model, folder / model.name)
-    _say(folder / "repro.py", report.repro.script)
+    copy(model, folder / model.name)
+    say(folder / "repro.py", report.repro.script)
     if found:
         (folder / "records").mkdir()
     for number, (path, result) in enumerate(found, 1):
         _keep(result, path, folder / "records", number)
+    if attached:
+        attached.write(folder)
     for venue in ZIPPED:
-        _say(folder / venue.FILE, venue.text(report))
+        say(folder / venue.FILE, venue.text(report))
     members = [name for name in (*FOR_FEEDBACK, model.name) if (folder / name).exists()]
     archive = folder / f"{model.stem}-report.zip"
     zip_folder(folder, members, archive)
     report = replace(report, attachments=((archive.name, archive.stat().st_size),))
     for venue in POSTED:
-        _say(folder / venue.FILE, venue.text(report))
-
-
-def _say(file: Path, text: str) -> None:
-    """Write a text, redacted; bytes of the command line that are no UTF-8 stay visible."""
-    file.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
+        say(folder / venue.FILE, venue.text(report))
 
 
 def _keep(result: Record | Listing, path: Path, folder: Path, number: int) -> None:
@@ -162,16 +195,9 @@ def _keep(result: Record | Listing, path: Path, folder: Path, number: int) -> No
     if path.suffix == ".npz":
         shutil.copyfile(path, target)
     elif path.exists():
-        _say(target, path.read_text(encoding="utf-8", errors="surrogateescape"))
+        say(target, path.read_text(encoding="utf-8", errors="surrogateescape"))
     elif isinstance(result, Record):
-        _say(folder / "measured.json", dumps(result))
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
+        say(folder / "measured.json", dumps(result))
 
 
 def choose_model(folder: Path) -> Path:

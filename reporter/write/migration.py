@@ -1,57 +1,32 @@
-"""`anereport migrate`: the ML Program, and what the migration found, in a folder."""
+"""`anereport migrate`: the ML Program, what verification found, and the verdict, in a folder."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import itertools
+import shutil
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import migrate
-from reporter.measure.identity import identify
+from reporter.measure import coreml, record
+from reporter.measure.record import RecordError
 from reporter.progress import Progress, Silent
-from reporter.write.bundle import check_free, new_folder
+from reporter.understand import experiment, migrated
+from reporter.understand.migrated import Migration, MigrationError
+from reporter.write import equality
+from reporter.write import matrix as wanting
+from reporter.write.bundle import check_free, new_folder, say
+from reporter.write.making import Making, Subject
 from reporter.write.redact import redact
 from reporter.write.rendering import render
-from reporter.write.report import stand_in_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from reporter.measure.identity import ModelIdentity
+    from reporter.measure.record import Record
+    from reporter.write.matrix import Wanted
 
-SCHEMA = "anereport.migration/1"
-ABSENT = "not there"
-
-
-@dataclass(frozen=True)
-class FeatureChange:
-    """A feature in the NeuralNetwork's description, and in the ML Program's."""
-
-    role: str
-    before: str
-    after: str
-    name_before: str
-    name_after: str
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything of it differs."""
-        return (self.name_before, self.before) != (self.name_after, self.after)
-
-
-@dataclass(frozen=True)
-class Migration:
-    """What was migrated, to what, and what is to be known about it."""
-
-    source: ModelIdentity
-    package: ModelIdentity
-    options: migrate.Options
-    layers: int
-    features: tuple[FeatureChange, ...]
-    findings: tuple[str, ...]
-    has_source: bool  # whether model.py is there
-    schema: str = field(default=SCHEMA)
+PAGE = "migration.md"
 
 
 def write(
@@ -61,61 +36,61 @@ def write(
     force: bool = False,
     progress: Progress | None = None,
     custom: Sequence[str] = (),
+    *,
+    matrix: bool = False,
+    records: Sequence[Path] = (),
 ) -> Migration:
     """Write the ML Program and the PyTorch source of `model` to `out`, and what was found.
 
-    The folder holds the package, model.py and its weights, migration.json and migration.md.
+    The folder holds the package, model.py and its weights, migration.json and migration.md; with
+    `matrix` all models of the experiment. `records` of the NeuralNetwork and of what it became are
+    judged; a folder that holds this migration already is kept then, and the verdict is added.
+    Raises BrokenError if the ML Program is not equal to the network; nothing is left then.
     """
-    progress, options = progress or Silent(), options or migrate.Options()
-    check_free(out, force)
+    progress = progress or Silent()
+    choose = wanting.whole if matrix else wanting.one
+    options = options or migrate.Options()
+    wanted = choose(model, options)
+    given = [(path.name, record.load(path)) for path in _files(records)]
+    kept = bool(given) and not force and out.exists()
+    check_free(out, force or kept)
+    progress.expect(1 if kept else 4 + 2 * len(wanted))
     progress.step("reading the model")
-    spec = migrate.load_spec(model)
-    source, network = identify(model), migrate.read(model)
-    builders = migrate.load_custom(custom, network)
-    net = migrate.to_torch(network, builders)
-    progress.step("computing the outputs' shapes")
-    mismatches = migrate.mismatches(net, migrate.output_shapes(net))
-    progress.step("converting to an ML Program")
-    try:
-        conversion = migrate.convert(net, spec, options, source.sha256)
-    except migrate.OptionError:
-        raise
-    except migrate.AnereportError as error:
-        raise type(error)(f"{error}; --source-only writes the PyTorch source alone") from error
-    progress.step("writing")
-    with new_folder(out, force) as folder:
-        unwritten = _write_source(net, folder, model.stem)
-        package = folder / f"{model.stem}.mlpackage"
-        migrate.save(conversion.program, package)
-        changes = _changes(spec, conversion.program.get_spec())
-        migration = Migration(
-            source=source,
-            package=identify(package),
-            options=options,
-            layers=len(network.all_layers()),
-            features=changes,
-            findings=(
-                *_findings(network, mismatches),
-                *conversion.limits,
-                *_lost(changes),
-                *unwritten,
-            ),
-            has_source=not unwritten,
-        )
-        text = json.dumps(_plain(migration), indent=1, ensure_ascii=False) + "\n"
-        (folder / "migration.json").write_text(redact(text), encoding="utf-8")
-        page = render("migration.md", migration=migration)
-        (folder / "migration.md").write_text(redact(page), encoding="utf-8")
+    subject = Subject(model, custom)
+    asked = wanted if matrix or options != migrate.Options() else ()
+    known = _matching(out, subject, asked) if kept else None
+    with new_folder(out, force or kept) as folder:
+        if known:
+            shutil.copytree(out, folder, dirs_exist_ok=True)
+        else:
+            known = Making(subject, folder, wanted, matrix, progress).migration()
+        given = given or _measured(folder, subject, known, progress)
+        found = _with_records(folder, known, given)
+        progress.expect(len(known.others))
+        verdicts = experiment.verdicts(known, folder, subject.net, found, str(out), progress.step)
+        migration = known.model_copy(update={"verdicts": verdicts})
+        say(folder / migrated.FILE, migrated.dumps(migration))
+        say(folder / PAGE, page(migration, out))
     return migration
 
 
-def _write_source(net: Any, folder: Path, name: str) -> list[str]:
-    """Write the PyTorch source; return a finding where a custom layer stands in the way."""
-    try:
-        migrate.to_source(net, folder, name=name)
-    except migrate.AnereportError as error:
-        return [f"model.py is not written: {error}"]
-    return []
+def page(migration: Migration, out: Path) -> str:
+    """Return migration.md of a migration in the folder `out`."""
+    verification = migration.verification
+    return render(
+        PAGE,
+        migration=migration,
+        out="" if out.name == default_folder(migration.source.name) else str(out),
+        worst=equality.worst(verification),
+        fates=equality.fates(verification),
+        layers=equality.layers(verification),
+        carried=equality.carried,
+    )
+
+
+def default_folder(model: str | Path) -> str:
+    """Return the name of the folder that a model is migrated to, unless the user has another."""
+    return f"{PurePath(model).stem}-mlprogram"
 
 
 def write_source(
@@ -128,94 +103,86 @@ def write_source(
     """Write `model` as PyTorch source alone: model.py and its weights, in the folder `out`."""
     progress = progress or Silent()
     check_free(out, force)
+    progress.expect(2)
     progress.step("reading the model")
-    network = migrate.read(model)
-    net = migrate.to_torch(network, migrate.load_custom(custom, network))
+    net = Subject(model, custom).net
     progress.step("writing")
     with new_folder(out, force) as folder:
         migrate.to_source(net, folder, name=model.stem)
 
 
-def _findings(network: Any, mismatches: list[Any]) -> tuple[str, ...]:
-    found = [f"{m}; the ML Program carries the computed shape" for m in mismatches]
-    found += stand_in_findings(network)
-    for blob, names in network.overwritten().items():
-        writers = " and ".join(f"'{name}'" for name in names)
-        found.append(f"blob '{blob}' is written by {writers}; the later one wins")
-    return tuple(found)
+def _matching(out: Path, subject: Subject, wanted: Sequence[Wanted]) -> Migration:
+    """Return the migration that a folder holds; MigrationError if it is not what is wanted."""
+    known = migrated.load(out)
+    if known.source != subject.identity:
+        raise MigrationError(
+            f"{out} holds a migration of another model ({known.source.name}, sha256 "
+            f"{known.source.sha256[:12]}): choose another with --out, or give --force"
+        )
+    whole = len(wanted) > 2  # a matrix may have left some out
+    there = [v.options for v in (known.variants if whole else known.made)]
+    missing = [w for w in wanted if w.name and w.options not in there]
+    if missing:
+        raise MigrationError(
+            f"{out} does not hold what is asked for ({missing[0].what}): choose another with "
+            "--out, or give --force to convert again"
+        )
+    migrated.check(out, known)
+    return known
 
 
-def _changes(before: Any, after: Any) -> tuple[FeatureChange, ...]:
-    changes = []
-    for role in ("input", "output"):
-        olds = list(getattr(before.description, role))
-        news = {feature.name: feature for feature in getattr(after.description, role)}
-        kept = {feature.name: news.pop(feature.name, None) for feature in olds}
-        renamed = iter(news.values())  # in order: a feature that lost its name took one of these
-        for old in olds:
-            new = kept[old.name] or next(renamed, None)
-            name = new.name if new else old.name
-            changes.append(FeatureChange(role, _words(old), _words(new), old.name, name))
-        changes += [FeatureChange(role, ABSENT, _words(f), f.name, f.name) for f in renamed]
-    return tuple(changes)
-
-
-def _lost(changes: tuple[FeatureChange, ...]) -> list[str]:
-    """Return a sentence for each feature that the ML Program lacks, or gives without labels."""
+def _files(records: Sequence[Path]) -> list[Path]:
+    """Return records, those in a folder one by one."""
     found = []
-    for c in changes:
-        feature = f"{c.role} '{c.name_before}'"
-        if c.after == ABSENT:
-            found.append(f"{feature} ({c.before}) is not carried over to the ML Program")
-        elif c.before == "dictionary" != c.after:
-            found.append(f"{feature} is a dictionary; the ML Program gives {c.after} unlabelled")
+    for path in records:
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not inside:
+            raise RecordError(f"{path} holds no record: no file in it ends in .json")
+        found += inside
     return found
 
 
-def _words(feature: Any) -> str:
-    """Return a feature's kind, shape and type in a few words."""
-    if feature is None:
-        return ABSENT
-    kind = feature.type.WhichOneof("Type").removesuffix("Type")
-    if kind == "multiArray":
-        array = feature.type.multiArrayType
-        dtype = array.ArrayDataType.Name(array.dataType)
-        return f"{_shapes(array)} {dtype}" + (", optional" if feature.type.isOptional else "")
-    if kind == "image":
-        image = feature.type.imageType
-        return f"image {_sizes(image)} {image.ColorSpace.Name(image.colorSpace)}"
-    return str(kind)
+def _measured(
+    folder: Path, subject: Subject, known: Migration, progress: Progress
+) -> list[tuple[str, Record]]:
+    """Return what this Mac gives for the model and what it became; nothing elsewhere."""
+    if not coreml.available():
+        return []
+    paths = [subject.path, *(folder / variant.name for variant in known.others)]
+    progress.expect(len(paths))
+    found = []
+    for path in paths:
+        progress.step(f"measuring {path.name} on this Mac")
+        found.append((f"{path.name}.json", coreml.measure(path)))
+    return found
 
 
-def _shapes(array: Any) -> str:
-    ranges = array.shapeRange.sizeRanges
-    if ranges:
-        return "x".join(_range(r) for r in ranges)
-    return _enumerated(array.shape, [s.shape for s in array.enumeratedShapes.shapes])
+def _with_records(
+    folder: Path, known: Migration, given: Sequence[tuple[str, Record]]
+) -> list[tuple[str, Record]]:
+    """Keep records in the folder; return these and those that were there."""
+    found = migrated.records(folder)
+    texts = {record.dumps(result) for result in found.values()}
+    for name, result in given:
+        if not known.lists(result):
+            names = ", ".join(variant.name for variant in known.others)
+            raise RecordError(
+                f"{name} is a record of another model: {result.model.name} (sha256 "
+                f"{result.model.sha256[:12]}), neither of {known.source.name} nor of {names}"
+            )
+        text = redact(record.dumps(result))  # as it is kept
+        if text not in texts:
+            texts.add(text)
+            kept = _free(name, found)
+            found[kept] = result
+            (folder / migrated.RECORDS).mkdir(exist_ok=True)
+            say(folder / migrated.RECORDS / kept, text)
+    return list(found.items())
 
 
-def _sizes(image: Any) -> str:
-    if image.WhichOneof("SizeFlexibility") == "imageSizeRange":
-        ranges = image.imageSizeRange
-        return f"{_range(ranges.widthRange)}x{_range(ranges.heightRange)}"
-    others = [(s.width, s.height) for s in image.enumeratedSizes.sizes]
-    return _enumerated((image.width, image.height), others)
-
-
-def _range(bounds: Any) -> str:
-    low, high = bounds.lowerBound, bounds.upperBound
-    return str(low) if low == high else f"({low}..{high if high > 0 else ''})"
-
-
-def _enumerated(default: Sequence[int], shapes: Sequence[Sequence[int]]) -> str:
-    """Return the default shape, and how many others are allowed."""
-    more = sum(tuple(shape) != tuple(default) for shape in shapes)
-    others = f" or {more} other{'s' if more > 1 else ''}" if more else ""
-    return ("x".join(map(str, default)) or "no shape") + others
-
-
-def _plain(migration: Migration) -> dict[str, Any]:
-    content = asdict(migration)
-    content["source"] = migration.source.model_dump()
-    content["package"] = migration.package.model_dump()
-    return {"schema": content.pop("schema"), **content}
+def _free(name: str, taken: Iterable[str]) -> str:
+    """Return a name that ends in .json and that no record has, small letters or not."""
+    name = name if name.endswith(".json") else f"{name}.json"
+    others = {other.lower() for other in taken}
+    numbered = (f"{number}-{name}" for number in itertools.count(2))
+    return next(n for n in itertools.chain([name], numbered) if n.lower() not in others)

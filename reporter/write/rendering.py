@@ -17,6 +17,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from reporter.understand.verdict import sides
+
 LONGEST = 200  # characters of a name that are shown
 LONGEST_SENTENCE = 600  # of a sentence that holds names
 
@@ -36,7 +38,20 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    ours = (text, cell, plain, plain_long, block, docstring, number, decibel, shape, extent, size)
+    ours = (
+        sides,
+        text,
+        cell,
+        plain,
+        plain_long,
+        block,
+        docstring,
+        number,
+        decibel,
+        shape,
+        extent,
+        size,
+    )
     environment.filters.update({f.__name__: f for f in (*ours, shlex.quote)})
     return environment
 

@@ -16,6 +16,8 @@ from reporter.measure.record import Device
 from reporter.understand.comparison import NOT_MEASURED, Comparison
 
 if TYPE_CHECKING:
+    from reporter.understand.migrated import Migration, Variant
+    from reporter.understand.verdict import Verdict
     from reporter.write.repro import Repro
 
 SCHEMA = "anereport.report/1"
@@ -77,6 +79,15 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class MigrationFacts:
+    """What the model was migrated to, and whether that helped; more is in migration.json."""
+
+    variants: tuple[Variant, ...]
+    findings: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything known about one model's divergence."""
 
@@ -90,6 +101,7 @@ class Report:
     missing: tuple[Missing, ...]
     repro: Repro
     software: tuple[tuple[str, str], ...]
+    migration: MigrationFacts | None = None
     attachments: tuple[tuple[str, int], ...] = ()
     schema: str = field(default=SCHEMA)
 
@@ -168,9 +180,12 @@ def compose(
     stated_devices: Sequence[str],
     repro: Repro,
     tolerance: float,
+    migration: Migration | None = None,
 ) -> Report:
-    """Return the report of these results."""
-    simulated = any(c.simulated for c in comparisons)
+    """Return the report of these results, and of the model's migration if there is one."""
+    migrated = _migrated(migration, facts) if migration else None
+    verdicts = migrated.verdicts if migrated else ()
+    simulated = any(c.simulated for c in comparisons) or any(v.simulated for v in verdicts)
     return Report(
         title=_title(facts, comparisons),
         summary=_summary(comparisons, tolerance),
@@ -179,10 +194,17 @@ def compose(
         devices=_devices(comparisons, stated_devices),
         comparisons=tuple(sorted(comparisons, key=_divergence, reverse=True)),
         tolerance=tolerance,
-        missing=_missing(facts, comparisons, repro),
+        missing=(*_missing(facts, comparisons, repro), *_missing_verdicts(facts, migrated)),
         repro=repro,
         software=software(),
+        migration=migrated,
     )
+
+
+def _migrated(migration: Migration, facts: ModelFacts) -> MigrationFacts:
+    """Return the migration's facts, without the findings that are the model's own."""
+    own = tuple(f for f in migration.findings if not f.startswith(facts.findings))
+    return MigrationFacts(migration.others, own, migration.verdicts)
 
 
 def _beyond(comparison: Comparison, unit: str) -> int | None:
@@ -285,7 +307,14 @@ def _missing(
     if repro.rebuilds and not repro.own_weights:
         what = "whether the divergence shows with the seeded weights of repro.py"
         found.append(Missing(what, "python repro.py"))
-    if facts.program is None:
-        what = "whether the ML Program form of the model avoids it"
-        found.append(Missing(what, f"anereport migrate {name}"))
     return tuple(found)
+
+
+def _missing_verdicts(facts: ModelFacts, migrated: MigrationFacts | None) -> list[Missing]:
+    what = "whether the ML Program form of the model avoids it"
+    if facts.program is not None:
+        return []
+    if migrated is None:
+        return [Missing(what, f"anereport migrate {shlex.quote(facts.identity.name)}")]
+    commands = dict.fromkeys(command for v in migrated.verdicts for command in v.commands)
+    return [Missing(what, command) for command in commands]

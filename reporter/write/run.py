@@ -37,12 +37,14 @@ def run(model: Path, out: Path, options: Options, progress: Progress | None = No
     progress = progress or Silent()
     check_free(out, options.force)
     if not model.is_dir() or model.suffix in (*MODELS, COMPILED):
+        progress.expect(1)
         record = _record(model, options, progress)
         write_file(out, dumps(record), options.force)
         return [record]
     models = models_in(model)
     if not models:
         raise AnereportError(f"no model in {model}")
+    progress.expect(len(models))
     with new_folder(out, options.force) as folder:
         records = [_record(path, options, progress) for path in models]
         for path, record in zip(models, records, strict=True):

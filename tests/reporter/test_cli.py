@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from migrations import (
+    PARTIAL,
+    both,
+    breaking,
+    no_conversion,
+    overflowing,
+    planned,
+    put,
+    strict,
+)  # fmt: skip
 from packages import affine, saved
 from typer.testing import CliRunner
 
@@ -347,12 +358,112 @@ def test_migrate_to_source_only(model):
 
 def test_migrate_says_what_it_wrote(model):
     result = done("migrate", model, "--precision", "fp32", "--target", "iOS15", "--out", "m")
-    assert result.stdout == (
-        "wrote m/Tiny.mlpackage; beside it model.py (PyTorch), migration.md and .json\n"
-    )
-    found = json.loads(Path("m/migration.json").read_text())
-    assert (found["options"]["precision"], found["options"]["target"]) == ("fp32", "iOS15")
+    *said, last = result.stdout.splitlines()
+    assert last == "wrote m/Tiny.mlpackage; beside it model.py (PyTorch), migration.md and .json"
+    assert said == [
+        "verdict: Tiny.mlpackage: not measured",
+        "  neither it nor the NeuralNetwork has a record",
+        "to measure: anereport run Tiny.mlmodel --out before.json",
+        "to measure: anereport run m/Tiny.mlpackage --out after.json",
+    ]
+    found = strict(Path("m/migration.json").read_text())
+    (variant,) = found["variants"]
+    options = variant["options"]
+    assert (options["precision"], options["target"]) == ("fp32", "iOS15")
     assert result.stderr == ""
+
+
+def test_migrate_takes_every_option(model):
+    done(
+        "migrate", model, "--features", "fp16", "--keep-fp32", "conv", "--max-size", "99",
+        "--out", "m",
+    )  # fmt: skip
+    (variant,) = json.loads(Path("m/migration.json").read_text())["variants"]
+    assert variant["options"] == {
+        "precision": "fp16", "target": "iOS16", "features": "fp16", "keep_fp32": ["conv"],
+        "max_size": 99,
+    }  # fmt: skip
+
+
+def test_what_overflows_is_said_and_ends_well(here):
+    overflowing(here / "O.mlmodel")
+    result = done("migrate", "O.mlmodel")
+    first = result.stdout.splitlines()[0]
+    assert first.startswith("finding: layer 'larger' overflows float16: ")
+    assert "finding: ML Program fp16, output 'smaller': its error is inf times" in result.stdout
+    assert "wrote O-mlprogram/O.mlpackage" in result.stdout
+
+
+def test_what_is_not_equal_is_an_error_and_nothing_is_written(model, monkeypatch):
+    import migrate
+
+    monkeypatch.setattr(migrate, "convert", breaking(lambda options: True))
+    line = refused("migrate", model, "--out", "deep/er", words="is not equal to")
+    assert "fp16 ML Program is not equal to the NeuralNetwork: layer 'conv': weight is not" in line
+    assert line.endswith("; nothing is written")
+
+
+def test_with_records_it_ends_in_a_verdict(model, monkeypatch):
+    """A file each, then a folder; nothing is converted again."""
+    import migrate
+
+    done("migrate", model)
+    monkeypatch.setattr(migrate, "convert", no_conversion)
+    before, after = both(model, Path("Tiny-mlprogram/Tiny.mlpackage"), "bias-only@conv")
+    put(Path("before.json"), before)
+    put(Path("after.json"), after)
+    result = done("migrate", model, "--record", "before.json", "--record", "after.json")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "verdict: Tiny.mlpackage on my phone (20C65): avoids the bug"
+    assert lines[1].startswith("  the NeuralNetwork is wrong (")
+    assert lines[-2].endswith(" of Tiny.mlpackage are planned on the Neural Engine")
+    assert "to measure" not in result.stdout
+    put(Path("more/after.json"), planned(after, PARTIAL))
+    put(Path("more/before.json"), before)
+    result = done("migrate", model, "--record", "more")
+    assert "(20C65): right, but not proven to run on the Neural Engine" in result.stdout
+    assert "1 of 2 operations of Tiny.mlpackage" in result.stdout
+    names = sorted(p.name for p in Path("Tiny-mlprogram/records").iterdir())
+    assert names == ["2-after.json", "after.json", "before.json"]
+
+
+def test_a_simulated_verdict_says_so(model):
+    done("migrate", model, "--out", "m")
+    done("run", model, "--simulate", "bias-only@conv", "--out", "before.json")
+    result = done("migrate", model, "--out", "m", "--record", "before.json")
+    assert "SIMULATED verdict: Tiny.mlpackage on anereport simulator: not measured" in result.stdout
+    assert "to measure: anereport run m/Tiny.mlpackage --out after.json" in result.stdout
+    assert "before.json\n" not in result.stdout
+    done("run", "m/Tiny.mlpackage", "--simulate", "none", "--out", "after.json")
+    result = done("migrate", model, "--out", "m", "--record", "after.json")
+    assert ": right, but not proven to run on the Neural Engine\n" in result.stdout
+    assert "holds no compute plan" in result.stdout
+
+
+def test_the_whole_experiment(model):
+    """As the README has it: the matrix, its records as a folder, the verdicts."""
+    spec = proto("Model_pb2").Model.FromString(model.read_bytes())
+    spec.description.output[0].type.multiArrayType.shape[:] = [1, 3, 4, 4]
+    model.write_bytes(spec.SerializeToString(deterministic=True))
+    result = done("migrate", model, "--matrix", "--out", "m")
+    lines = result.stdout.splitlines()
+    assert "left out: Tiny-declared.mlmodel: every output is declared as it is computed" in lines
+    assert [line for line in lines if line.startswith("to measure")] == [
+        "to measure: anereport run m --out records"
+    ]
+    assert lines[-1] == ("wrote m/9 models; beside it model.py (PyTorch), migration.md and .json")
+    assert len([line for line in lines if line.startswith("verdict: ")]) == 8
+    assert not [line for line in lines if line.startswith("  ")]
+    done("run", "m", "--simulate", "none", "--out", "records")
+    done("run", model, "--simulate", "bias-only@conv", "--out", "records/Tiny.json", "--force")
+    lines = done(
+        "migrate", model, "--matrix", "--out", "m", "--record", "records"
+    ).stdout.splitlines()
+    words = [line.rpartition(": ")[2] for line in lines if line.startswith("SIMULATED verdict: ")]
+    assert words == ["right, but not proven to run on the Neural Engine"] * 8
+    assert "to measure" not in "\n".join(lines)
+    assert len(list(Path("m/records").iterdir())) == 9
+    refused("migrate", model, "--out", "m", "--matrix", words="exists already")
 
 
 def test_version(here):
@@ -540,6 +651,35 @@ def test_bad_inputs(model):
 def test_bad_migration_options(model):
     refused("migrate", model, "--precision", "fp8", words="fp16, fp32")
     refused("migrate", model, "--target", "iOS3", words="iOS16")
+    refused("migrate", model, "--features", "fp16", "--target", "iOS15", words="need iOS16")
+    refused("migrate", model, "--keep-fp32", "no", words="no layer 'no'")
+    refused("migrate", model, "--max-size", "0", words="max_size 0 is not a size")
+
+
+@pytest.mark.parametrize(
+    "option", [("--precision", "fp32"), ("--target", "iOS18"), ("--features", "fp32")]
+)
+def test_a_matrix_takes_no_option_of_its_own(model, option):
+    line = refused("migrate", model, "--matrix", *option, words="the matrix has each precision")
+    assert line.endswith(f"leave {option[0].removeprefix('--')} away")
+
+
+def test_records_that_migrate_refuses(model):
+    refused("migrate", model, "--record", "no.json", words="no such file: no.json")
+    Path("empty").mkdir()
+    refused("migrate", model, "--record", "empty", words="empty holds no record")
+    other = tiny(model.parent / "Other.mlmodel", scale=2)
+    Path("r.json").write_text(records.dumps(simulate(other, "none")))
+    line = refused("migrate", model, "--record", "r.json", words="a record of another model")
+    assert "Other.mlmodel" in line
+    done("migrate", model, "--out", "m")
+    refused("migrate", model, "--out", "m", words="m exists already")
+    refused("migrate", model, "--out", "m", "--record", "r.json", words="of another model")
+    Path("s.json").write_text(records.dumps(simulate(model, "none")))
+    given = ("--out", "m", "--record", "s.json")
+    refused("migrate", other, *given, words="m holds a migration of another model")
+    refused("migrate", model, *given, "--target", "iOS18", words="does not hold what is asked for")
+    refused("migrate", model, *given, "--matrix", words="does not hold what is asked for")
 
 
 @LINUX
@@ -666,3 +806,79 @@ def test_without_arguments_the_help_is_shown(here):
     result = run()
     assert "Usage" in result.output
     assert "create" in result.output
+
+
+# --- progress
+
+
+class Bar:
+    """What rich is told, in the place of its progress bar."""
+
+    def __init__(self):
+        self.state = {}
+
+    def add_task(self, description, total):
+        self.state = {"description": description, "completed": 0, "total": total}
+        return 7
+
+    def update(self, task, **changes):
+        assert task == 7
+        self.state.update(changes)
+
+    def now(self):
+        return self.state["description"], self.state["completed"], self.state["total"]
+
+
+def test_a_bar_knows_no_end_until_it_is_told():
+    bar = Bar()
+    shown = cli.Shown(bar)
+    assert bar.now() == ("starting", 0, None)
+    shown.step("reading")
+    assert bar.now() == ("reading", 0, None)
+    shown.step("writing")
+    assert bar.now() == ("writing", 1, None)
+
+
+def test_a_bar_shows_what_is_done_of_what_is_expected():
+    bar = Bar()
+    shown = cli.Shown(bar)
+    shown.expect(2)
+    assert bar.now() == ("starting", 0, 2)
+    shown.step("one")
+    shown.expect(3)
+    assert bar.now() == ("one", 0, 5)
+    for step in ("two", "three"):
+        shown.step(step)
+    assert bar.now() == ("three", 2, 5)
+
+
+def test_a_bar_is_never_shorter_than_what_was_begun():
+    bar = Bar()
+    shown = cli.Shown(bar)
+    for step in ("one", "two", "three"):
+        shown.step(step)
+    shown.expect(1)
+    assert bar.now() == ("three", 2, 3)
+
+
+def test_a_terminal_shows_steps_and_keeps_none(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(cli.sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with cli._shown() as progress:
+        assert isinstance(progress, cli.Shown)
+        progress.expect(2)
+        progress.step("reading the model")
+        progress.bar.refresh()
+    assert "reading the model" in terminal.getvalue()
+
+
+def test_elsewhere_nothing_is_shown(capsys):
+    with cli._shown() as progress:
+        progress.expect(2)
+        progress.step("reading the model")
+    assert capsys.readouterr() == ("", "")

@@ -7,12 +7,23 @@ import dataclasses
 import pytest
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from migrate import Operation, ProgramOverview
+from migrate import Operation, Options, ProgramOverview
 from reporter.measure.identity import ModelIdentity
 from reporter.understand.comparison import Comparison, UnitResult
 from reporter.understand.divergence import Metrics, Row, Table
+from reporter.understand.migrated import Variant
 from reporter.understand.reference import PROGRAM_METHOD
-from reporter.write.report import DeviceFact, FeatureFact, LayerFact, Missing, ModelFacts, Report
+from reporter.understand.sides import Outcome, Placement, Side
+from reporter.understand.verdict import Verdict
+from reporter.write.report import (
+    DeviceFact,
+    FeatureFact,
+    LayerFact,
+    MigrationFacts,
+    Missing,
+    ModelFacts,
+    Report,
+)
 from reporter.write.repro import Repro
 
 HOSTILE = 'a|b`c```\n# <script>alert(1)</script> \u202e[x](y) *z* "q" \\| é~'
@@ -87,6 +98,41 @@ def program_report():
         devices=(MEASURED_ON,),
         repro=Repro("print(1)\n", "anereport", status, "1\n", own_weights=True),
     )
+
+
+def migration(name="Tiny.mlpackage", blob="output"):
+    """A verdict of each kind of evidence: proven on one device, and not measured on another."""
+    before = Side(
+        "Tiny.mlmodel", ("before.json",), Outcome("right", 0.25, blob), Outcome(),
+        Outcome("wrong", 2570.123, blob), (blob,),
+    )  # fmt: skip
+    after = Side(
+        name, ("after.json",), Outcome("right", 0.5, blob),
+        Outcome("failed", float("inf"), "", "load: no such plan"), Outcome("right", 0.75, blob),
+        placement=Placement(11, 12, ("classify_0",)),
+    )  # fmt: skip
+    verdicts = (
+        Verdict(
+            name, "right, but not proven to run on the Neural Engine",
+            (f"the NeuralNetwork is wrong (output '{blob}')", "11 of 12 operations are planned"),
+            "iPhone14,2 (20C65)", "measured", before, after,
+        ),
+        Verdict(
+            "Tiny-fp32.mlpackage", "not measured", ("there are no records of it",),
+            commands=("anereport run Tiny-mlprogram --out records",),
+        ),
+    )  # fmt: skip
+    identity = ModelIdentity(
+        name=name, kind="mlProgram", spec_version=7, sha256="12" * 32, size=1000,
+        sha256_without_metadata="34" * 32,
+    )  # fmt: skip
+    variants = (
+        Variant(name=name, label="fp16", what="ML Program in fp16", options=Options(), features=(),
+                identity=identity, limits=("a limit",)),
+        Variant(name="Tiny-fp32.mlpackage", what="the control", left_out="it has no such layer"),
+    )  # fmt: skip
+    finding = f"layer '{blob}' overflows float16"
+    return MigrationFacts(variants, (finding,), verdicts)
 
 
 def metrics(beyond, **changes):
@@ -189,10 +235,13 @@ def hostile_report():
         summary=f"of 6 values of output '{HOSTILE}', 5 differ",
         missing=(Missing(HOSTILE, f"anereport run {HOSTILE}"),),
         repro=Repro("", "the user", HOSTILE, f"{HOSTILE}\n```\n{HOSTILE}", building=""),
+        migration=migration(HOSTILE, HOSTILE),
     )
 
 
-@pytest.fixture(params=["unmeasured", "listed", "measured", "simulated", "hostile", "program"])
+@pytest.fixture(
+    params=["unmeasured", "listed", "measured", "simulated", "hostile", "program", "migrated"]
+)
 def kind(request):
     """Which of the reports: a snapshot is named after it."""
     return request.param
@@ -209,6 +258,9 @@ def report(kind):
         ),
         "hostile": hostile_report,
         "program": program_report,
+        "migrated": lambda: report_of(
+            [compared("measured")], devices=(MEASURED_ON,), migration=migration()
+        ),
     }[kind]()
 
 

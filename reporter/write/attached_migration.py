@@ -1,0 +1,90 @@
+"""A migration as a report carries it: found beside the model, judged by all records at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migrate import AnereportError
+from reporter.understand import experiment, migrated
+from reporter.understand.migrated import Migration, MigrationError
+from reporter.write.bundle import copy, say
+from reporter.write.making import Subject
+from reporter.write.migration import PAGE, default_folder, page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reporter.measure.identity import ModelIdentity
+    from reporter.measure.record import Record
+    from reporter.progress import Progress
+
+FOLDER = "migration"  # in the report's folder
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A migration and the folder that it was read from."""
+
+    folder: Path
+    migration: Migration
+
+    def records(self, evidence: set[str]) -> list[tuple[Path, Record]]:
+        """Return the records kept in it, of this evidence; measured ones before simulated ones."""
+        kept = migrated.records(self.folder)
+        wanted = evidence or {min((r.evidence for r in kept.values()), default="measured")}
+        place = self.folder / migrated.RECORDS
+        return [(place / name, r) for name, r in kept.items() if r.evidence in wanted]
+
+    def judged(
+        self,
+        model: Path,
+        custom: Sequence[str],
+        records: Sequence[tuple[str, Record]],
+        progress: Progress,
+    ) -> Attached:
+        """Return it with the verdicts that these records give."""
+        net = Subject(model, custom).net
+        verdicts = experiment.verdicts(
+            self.migration, self.folder, net, records, str(self.folder), progress.step
+        )
+        migration = self.migration.model_copy(update={"verdicts": verdicts})
+        return replace(self, migration=migration)
+
+    def write(self, folder: Path) -> None:
+        """Write what is known, and the models that records are of, into a report's folder."""
+        target = folder / FOLDER
+        target.mkdir()
+        say(target / migrated.FILE, migrated.dumps(self.migration))
+        say(target / PAGE, page(self.migration, self.folder))
+        for name in dict.fromkeys(v.variant for v in self.migration.verdicts if v.after):
+            copy(self.folder / name, target / name)
+
+
+def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Attached | None, str]:
+    """Return the migration of a model, and why one that lies beside it is not taken.
+
+    `chosen` is the folder that the user named; MigrationError if it holds none of this model.
+    """
+    if chosen is not None:
+        return _read(chosen, identity), ""
+    name = default_folder(model)
+    for folder in (Path(name), model.parent / name):
+        if (folder / migrated.FILE).exists():
+            try:
+                return _read(folder, identity), ""
+            except AnereportError as error:
+                return None, f"the migration beside the model is left aside: {error}"
+    return None, ""
+
+
+def _read(folder: Path, identity: ModelIdentity) -> Attached:
+    found = migrated.load(folder)
+    if found.source.sha256_without_metadata != identity.sha256_without_metadata:
+        raise MigrationError(
+            f"{folder} is a migration of another model: {found.source.name} (sha256 "
+            f"{found.source.sha256[:12]}), not {identity.name} (sha256 {identity.sha256[:12]})"
+        )
+    migrated.check(folder, found)
+    return Attached(folder, found)
