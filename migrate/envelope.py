@@ -78,6 +78,12 @@ class Envelope:
         """The axis of the channels, if there is one."""
         return -3 if self.reference.ndim >= 3 else None
 
+    @property
+    def unfit(self) -> bool:
+        """Whether rounding alone makes errors as large as the output: its input cannot tell."""
+        size = _root_mean_square(self.reference)
+        return bool(size > 0 and _root_mean_square(self.rmse) >= size)
+
     def ratio(self, values: Any) -> Array:
         """Return each channel's error over what rounding explains.
 
@@ -247,8 +253,16 @@ def _errors(values: Array, reference: Array) -> Array:
     """Return the RMSE of each row, over the elements where both are finite."""
     both = np.isfinite(values) & np.isfinite(reference)
     difference = np.subtract(values, reference, out=np.zeros(both.shape), where=both)
-    squares: Array = np.sum(difference**2, axis=1)
+    with np.errstate(over="ignore"):  # further off than float64 can say
+        squares: Array = np.sum(difference**2, axis=1)
     return np.sqrt(squares / np.maximum(both.sum(axis=1), 1))
+
+
+def _root_mean_square(values: Array) -> float:
+    """Return sqrt(mean(x^2)) of the finite values, of any magnitude; 0 of none."""
+    finite = np.abs(values[np.isfinite(values)])
+    peak = float(np.max(finite, initial=0.0))
+    return peak * math.sqrt(float(np.mean((finite / peak) ** 2))) if peak > 0 else 0.0
 
 
 def _broken(values: Array, reference: Array) -> NDArray[np.bool_]:

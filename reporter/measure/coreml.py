@@ -22,7 +22,7 @@ from reporter.measure import subject
 from reporter.measure.arrays import load_inputs
 from reporter.measure.device import this_device
 from reporter.measure.identity import identify
-from reporter.measure.inputs import seeded
+from reporter.measure.inputs import telling
 from reporter.measure.plan import plan
 from reporter.measure.record import SCHEMA, Failure, Record, RecordError, Run
 from reporter.measure.simulate import values
@@ -46,8 +46,7 @@ def measure(model: Path, inputs: Mapping[str, Any] | None = None) -> Record:
             f"Core ML runs on Macs and Apple devices only, so {model.name} cannot be measured "
             "here: run this command on a Mac, or use --simulate"
         )
-    name = "user" if inputs else "seed-0"
-    arrays = dict(inputs or seeded(model))
+    name, arrays = ("user", dict(inputs)) if inputs else telling(model)
     return Record(
         schema=SCHEMA,
         evidence="measured",

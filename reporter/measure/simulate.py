@@ -21,7 +21,7 @@ import numpy as np
 import migrate
 from reporter.measure import subject
 from reporter.measure.identity import identify
-from reporter.measure.inputs import seeded
+from reporter.measure.inputs import seeded, telling
 from reporter.measure.record import SCHEMA, Device, Record, Run, Tensor
 
 if TYPE_CHECKING:
@@ -43,16 +43,15 @@ def simulate(
     """Return a simulated record of `model`; `fault` is FAULT@LAYER of a network, or "none".
 
     `inputs` are arrays by feature name, seeded ones if there are none; `custom` are builders of
-    custom layers as on the command line.
+    custom layers as on the command line. A stale layer gives what it gave for the inputs of seed 1.
     """
     found = subject.read(model, custom)
     units = (
         _of_program(model, fault)
         if isinstance(found, migrate.ProgramOverview)
-        else _of_network(found, fault, custom)
+        else _of_network(found, fault, custom, model)
     )
-    name = "user" if inputs else "seed-0"
-    arrays = dict(inputs or seeded(model))
+    name, arrays = ("user", dict(inputs)) if inputs else telling(model, custom)
     runs = tuple(_run(unit, name, predict, arrays) for unit, predict in units.items())
     return Record(
         schema=SCHEMA,
@@ -66,11 +65,14 @@ def simulate(
     )
 
 
-def _of_network(network: Network, fault: str, custom: Sequence[str]) -> dict[str, Predict]:
+def _of_network(
+    network: Network, fault: str, custom: Sequence[str], model: Path
+) -> dict[str, Predict]:
     builders = migrate.load_custom(custom, network)
     net, halved = (migrate.to_torch(network, builders) for _ in range(2))
     halved.half().float()
-    change = None if fault == "none" else migrate.fault(network, fault)
+    previous = seeded(model, 1) if fault.startswith("stale") else None
+    change = None if fault == "none" else migrate.fault(halved, fault, previous=previous)
     return {
         "cpu": net.predict,
         "gpu": partial(_watched, halved, _rounded(None)),
@@ -114,10 +116,10 @@ def _watched(net: Any, watch: Any, arrays: dict[str, Any]) -> Any:
 
 
 def _rounded(change: Any) -> Any:
-    """Return a watch that applies the fault, if any, and rounds as the envelope does."""
+    """Return a watch that rounds as the envelope does, and applies the fault, if any."""
 
     def watch(blob: str, value: Any) -> Any:
-        value = value if change is None else change(blob, value)
-        return migrate.rounded(value)
+        value = migrate.rounded(value)
+        return value if change is None else migrate.rounded(change(blob, value))
 
     return watch

@@ -511,7 +511,7 @@ def test_a_fault_in_the_sample_is_outside_and_healthy_runs_are_inside(samples):
         assert found.within(net.predict(x)[name], k=3)
     halved = copy.deepcopy(net).half()
     assert found.within(halved.predict(x)[name], k=3)
-    with net.watching(migrate.fault(net.network, "bias-only@conv3")):
+    with net.watching(migrate.fault(net, "bias-only@conv3")):
         wrong = net.predict(x)[name]
     assert (found.ratio(wrong) > K).all()
     values = net.predict(x)[name]
