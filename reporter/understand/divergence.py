@@ -17,11 +17,13 @@ import numpy as np
 
 from migrate import AnereportError
 from reporter.measure.listing import decode
+from reporter.understand.sums import Cosine, Squares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCE = 0.01  # coremltools' own bound in its NeuralNetwork tests
+PIECE = 2**17  # values read at a time
 WINDOW = 11  # rows, as the forum's thread shows them
 DIGITS = {"float16": 5, "float32": 9, "float64": 9}
 
@@ -68,40 +70,72 @@ def check_tolerance(tolerance: float) -> None:
 
 
 def compare(found: NDArray[Any], reference: NDArray[Any], tolerance: float = TOLERANCE) -> Metrics:
-    """Return the metrics of an array against its reference, of the same number of elements."""
-    a, r = found.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
-    both = np.isfinite(a) & np.isfinite(r)
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = np.where(both, np.abs(a - r), 0.0)
-    same = (a == r) | (np.isnan(a) & np.isnan(r))
-    beyond = np.where(
-        both, error / np.maximum(np.abs(np.where(both, r, 0.0)), 1.0) > tolerance, ~same
-    )
-    x, y = a[both], r[both]
-    with np.errstate(over="ignore"):
-        rmse = _root_mean_square(x - y)
-    peak = float(np.max(np.abs(y))) if y.size else math.nan
-    return Metrics(
-        count=a.size,
-        max_abs=float(error.max()) if x.size else math.nan,
-        max_abs_index=int(np.argmax(error)) if x.size else 0,
-        mean_abs=float(np.mean(error[both])) if x.size else math.nan,
-        rmse=rmse,
-        snr=_decibel(_root_mean_square(y), rmse),
-        psnr=_decibel(peak, rmse),
-        cosine=_cosine(x, y),
-        beyond=int(beyond.sum()),
-        nan=int(np.isnan(a).sum()),
-        inf=int(np.isinf(a).sum()),
-    )
+    """Return the metrics of an array against its reference, of the same number of elements.
+
+    They are read in pieces, so that memory is bounded whatever their size.
+    """
+    a, r = found.reshape(-1), reference.reshape(-1)
+    totals = _Totals(tolerance)
+    for start in range(0, a.size, PIECE):
+        piece = slice(start, start + PIECE)
+        totals.add(a[piece].astype(np.float64), r[piece].astype(np.float64), start)
+    return totals.metrics(a.size)
 
 
-def _root_mean_square(x: NDArray[Any]) -> float:
-    """Return sqrt(mean(x^2)) of any magnitude, and nan of nothing."""
-    peak = float(np.max(np.abs(x))) if x.size else math.nan
-    if peak == 0 or not math.isfinite(peak):
-        return peak
-    return peak * math.sqrt(float(np.mean((x / peak) ** 2)))
+class _Totals:
+    """What is added up of the pieces."""
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self.compared = self.beyond = self.nan = self.inf = 0
+        self.largest, self.at, self.sum = 0.0, 0, 0.0
+        self.errors, self.cosine = Squares(), Cosine()
+
+    def add(self, a: NDArray[Any], r: NDArray[Any], start: int) -> None:
+        """Add a piece that begins at an index."""
+        if not (np.isfinite(a).all() and np.isfinite(r).all()):
+            a, r = self._finite(a, r)
+        with np.errstate(over="ignore"):
+            signed = a - r
+            error = np.abs(signed)
+            bound = np.maximum(np.abs(r), 1.0)
+            self.beyond += int(np.count_nonzero(error / bound > self.tolerance))
+        at = int(np.argmax(error))
+        if error[at] > self.largest:
+            self.largest, self.at = float(error[at]), start + at
+        self.sum += float(error.sum())
+        self.errors.add(signed)
+        self.cosine.add(a, r)
+        self.compared += a.size
+
+    def _finite(self, a: NDArray[Any], r: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Count what is not finite, and return the piece with zeros in its place."""
+        both = np.isfinite(a) & np.isfinite(r)
+        same = (a == r) | (np.isnan(a) & np.isnan(r))
+        self.beyond += int(np.count_nonzero(~both & ~same))
+        self.nan += int(np.count_nonzero(np.isnan(a)))
+        self.inf += int(np.count_nonzero(np.isinf(a)))
+        self.compared -= int(np.count_nonzero(~both))
+        return np.where(both, a, 0.0), np.where(both, r, 0.0)
+
+    def metrics(self, count: int) -> Metrics:
+        """Return the metrics of all pieces."""
+        known = self.compared > 0
+        reference = self.cosine.other
+        rmse = self.errors.root_mean(self.compared)
+        return Metrics(
+            count=count,
+            max_abs=self.largest if known else math.nan,
+            max_abs_index=self.at,
+            mean_abs=self.sum / self.compared if known else math.nan,
+            rmse=rmse,
+            snr=_decibel(reference.root_mean(self.compared), rmse),
+            psnr=_decibel(reference.peak if known else math.nan, rmse),
+            cosine=self.cosine.value(self.compared),
+            beyond=self.beyond,
+            nan=self.nan,
+            inf=self.inf,
+        )
 
 
 def _decibel(signal: float, noise: float) -> float:
@@ -112,19 +146,6 @@ def _decibel(signal: float, noise: float) -> float:
     if math.isinf(noise):
         return -math.inf
     return 20 * (math.log10(signal) - math.log10(noise)) if signal > 0 else -math.inf
-
-
-def _cosine(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Return the cosine; 1 for two zero vectors, nan where one alone is zero or both are empty."""
-    if not x.size:
-        return math.nan
-    peaks = float(np.max(np.abs(x))), float(np.max(np.abs(y)))
-    if peaks == (0.0, 0.0):
-        return 1.0
-    if 0.0 in peaks:
-        return math.nan
-    x, y = x / peaks[0], y / peaks[1]
-    return float(np.clip(np.dot(x / np.linalg.norm(x), y / np.linalg.norm(y)), -1.0, 1.0))
 
 
 def worst_index(found: NDArray[Any], reference: NDArray[Any]) -> int:

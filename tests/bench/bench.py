@@ -22,6 +22,7 @@ from torch import nn
 
 import migrate
 from migrate.coreml import coremltools, proto
+from reporter.understand.divergence import compare
 
 
 def best(function, repeats):
@@ -245,12 +246,26 @@ def copies_of_the_weights(megabytes):
     return peak / weights
 
 
+def metrics_against_largest(count):
+    """All metrics of two arrays, over `np.abs(a - b).max()` of them; and the peak of memory."""
+    a = np.random.RandomState(0).standard_normal(count).astype(np.float32)
+    b = a + np.float32(1e-3)
+    ratio = best(lambda: compare(a, b), 2) / best(lambda: np.abs(a - b).max(), 3)
+    tracemalloc.start()
+    compare(a, b)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return ratio, peak / a.nbytes
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="small sizes, bounds not judged")
     smoke = parser.parse_args().smoke
     mb, blocks, rounds, long = (4, 2, 1, 500) if smoke else (100, 8, 10, 5000)
     depths, width = ((1, 1, 1, 1), 8) if smoke else ((3, 4, 6, 3), 64)
+    count = 10**5 if smoke else 10**8
+    metrics, memory = metrics_against_largest(count)
     conversion = migrate_against_convert(depths, width, 1 if smoke else 3)
     rows = [
         (f"build from a {mb} MB spec / load_spec", build_against_load(mb), 1.0),
@@ -264,6 +279,8 @@ def main():
         (f"copies of the weights beside the spec, {mb} MB", copies_of_the_weights(mb), 2.0),
         ("migrate a ResNet-50 / coremltools.convert", conversion.time, 1.3),
         ("its peak of memory / that of convert", conversion.memory, 1.5),
+        (f"metrics of {count:.0e} values / the largest error", metrics, 15.0),
+        ("their memory / that of one array", memory, 0.1),
     ]
     broken = 0
     for name, ratio, bound in rows:
