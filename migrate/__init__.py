@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from migrate.evaluation import evaluate
     from migrate.faults import FAULTS, Fault, FaultError, fault
     from migrate.features import stand_ins, to_pil
+    from migrate.linting import Finding, lint
     from migrate.mlprogram import Conversion, convert, to_mlprogram
     from migrate.module import Interpreter, Model, to_torch
     from migrate.network import Feature, Layer, Network, default_shape, read
@@ -47,6 +48,7 @@ _HOMES = {
     "FaultError": "faults",
     "Tried": "counterfactuals",
     "Feature": "network",
+    "Finding": "linting",
     "InputError": "errors",
     "Interpreter": "module",
     "Layer": "network",
@@ -72,6 +74,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "fault": "faults",
     "layer_table": "coverage",
+    "lint": "linting",
     "load_custom": "customs",
     "load_spec": "spec",
     "mismatches": "declared",
@@ -103,6 +106,7 @@ __all__ = [
     "Fault",
     "FaultError",
     "Feature",
+    "Finding",
     "InputError",
     "Interpreter",
     "Layer",
@@ -131,6 +135,7 @@ __all__ = [
     "evaluate",
     "fault",
     "layer_table",
+    "lint",
     "load_custom",
     "load_spec",
     "mismatches",

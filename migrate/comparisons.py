@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from migrate import features
 from migrate.envelope import Envelope, K, envelopes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from migrate.followed import Program
     from migrate.module import Model
-    from migrate.network import Feature, Network
+    from migrate.network import Feature
 
     Array = NDArray[np.float64]
 
@@ -135,23 +136,32 @@ def _of_program(net: Model, outputs: dict[str, Any]) -> dict[str, Array]:
     names = program_names(net.network).outputs
     label = net.network.predicted_feature if net.network.labels else None
     return {
-        feature.name: output_numbers(net.network, feature, outputs[names[feature.name]])
+        feature.name: output_numbers(feature, outputs[names[feature.name]], net.network.labels)
         for feature in features.tensor_outputs(net.network)
         if feature.name != label
     }
 
 
-def output_numbers(network: Network, feature: Feature, value: Any) -> Array:
+def output_numbers(feature: Feature, value: Any, labels: Sequence[Any] = ()) -> Array:
     """Return an output's numbers, as predicted or recorded, in the order that envelopes have.
 
-    Of a classifier those are its scores in the labels' order, of an image (1, C, H, W) its pixels.
+    Of a classifier those are its scores in the labels' order, of an image (PIL, or its array) the
+    pixels as (1, C, H, W).
     """
     if feature.kind == "dictionary" and hasattr(value, "items"):
         scores = {str(label): score for label, score in value.items()}
-        return np.array([scores[str(label)] for label in network.labels], np.float64)
+        return np.array([scores[str(label)] for label in labels], np.float64)
     if feature.kind == "image":
-        return _numbers(features.to_tensor(feature, {feature.name: value}, torch.float64))
+        image = Image.fromarray(value) if _is_of_pil(value) else value
+        return _numbers(features.to_tensor(feature, {feature.name: image}, torch.float64))
     return np.asarray(value, np.float64)  # an ML Program may give scores unlabelled
+
+
+def _is_of_pil(value: Any) -> bool:
+    """Tell whether an array is that of a PIL image: (H, W), or (H, W, 3 or 4) in RGB order."""
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8:
+        return False
+    return value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (3, 4))
 
 
 def _numbers(x: torch.Tensor) -> Array:

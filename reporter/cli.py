@@ -66,6 +66,12 @@ Custom = Annotated[
     list[str],
     typer.Option(help="Builder of a custom layer: [CLASS=]package.module:function. Repeatable."),
 ]
+Limit = Annotated[
+    float, typer.Option(help="How many times what rounding explains a channel may be off.")
+]
+Budget = Annotated[
+    float, typer.Option(help="Seconds to look for the fault that explains it; 0 for none.")
+]
 Shape = Annotated[
     str, typer.Option(help="Shape of a listing's output, as in 1,1600,39,1.", show_default=False)
 ]
@@ -112,6 +118,8 @@ def create(
     tolerance: Annotated[
         float, typer.Option(help="Bound of |a - reference| / max(|reference|, 1).")
     ] = 0.01,
+    limit: Limit = 8.0,
+    budget: Budget = 60.0,
     script: Annotated[
         Path | None, typer.Option(help="Bundle your own repro script instead of ours, unrun.")
     ] = None,
@@ -128,6 +136,7 @@ def create(
     Example: anereport create Block.mlmodel --record record.json
     """
     from reporter.measure.results import parse_shape
+    from reporter.understand.understood import Bounds
     from reporter.write import create as creating
 
     found = list(record)
@@ -138,7 +147,7 @@ def create(
         records=found,
         shape=parse_shape(shape) if shape else None,
         devices=device,
-        tolerance=tolerance,
+        bounds=Bounds(tolerance, limit, budget),
         script=script,
         run_script=run_script,
         force=force,
@@ -148,6 +157,8 @@ def create(
     target = out or Path(f"{model.stem}-report")
     with _shown() as progress:
         report = creating.create(model, target, options, progress)
+    if report.verdict:
+        typer.echo(report.verdict)
     for finding in report.model.findings:
         typer.echo(f"finding: {finding}")
     for verdict in report.migration.verdicts if report.migration else ():
@@ -282,17 +293,45 @@ def explain(
     tolerance: Annotated[
         float, typer.Option(help="Bound of |a - reference| / max(|reference|, 1).")
     ] = 0.01,
+    limit: Limit = 8.0,
+    budget: Budget = 60.0,
     custom: Custom = [],  # noqa: B006
 ) -> None:
-    """Say what results show, and no more.
+    """Say what results show: the verdict first, then who is wrong, how, and what would explain it.
 
-    Example: anereport explain samples/thread-720810.txt --shape 1,1600,39,1
+    Example: anereport explain record.json --model Block.mlmodel
     """
     from reporter.measure.results import parse_shape
     from reporter.understand.explain import explain as said
+    from reporter.understand.understood import Bounds
 
-    for line in said(results, model, parse_shape(shape) if shape else None, tolerance, custom):
+    wanted, bounds = parse_shape(shape) if shape else None, Bounds(tolerance, limit, budget)
+    with _shown() as progress:
+        lines = said(results, model, wanted, bounds, custom, progress)
+    for line in lines:
         typer.echo(line)
+
+
+@app.command(rich_help_panel=UNDERSTAND)
+def lint(
+    model: Annotated[
+        Path, typer.Argument(help="An .mlmodel, or a package of one.", show_default=False)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")] = False,
+    custom: Custom = [],  # noqa: B006
+) -> None:
+    """Find what is wrong in a NeuralNetwork, or was reported to go wrong, without a device.
+
+    Exit code 1 if there is an error. Example: anereport lint Block.mlmodel
+    """
+    from reporter.write import lint as linting
+
+    found = linting.findings(model, custom)
+    for line in [linting.to_json(model, found)] if as_json else linting.lines(found):
+        typer.echo(line)
+    if linting.failed(found, strict):
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=MEASURE)

@@ -43,6 +43,7 @@ def test_the_templates_are_inside_the_package(names):
 
 def test_both_packages_are_typed(names):
     assert {"reporter/py.typed", "migrate/py.typed"} <= set(names)
+    assert "reporter/understand/incidents.json" in names
 
 
 def test_every_module_is_packed_and_nothing_else(names):

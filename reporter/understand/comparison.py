@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reporter.understand import divergence
 from reporter.understand import listing as listings
+from reporter.understand.assessment import LIMIT
+from reporter.understand.diagnosis import Diagnosis, diagnose, numbers
 from reporter.understand.divergence import Metrics, Table
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import Reference, arrays, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reporter.measure.listing import Listing
     from reporter.measure.record import Record, Run
@@ -48,12 +50,26 @@ class Comparison:
     units: tuple[UnitResult, ...]
     table: Table
     statements: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()  # of a listing: the faults that its rows leave
     against: str = "the reference"  # what the metrics compare with
+    diagnosis: Diagnosis | None = None  # by what rounding explains, where that is known
+    unexplained: str = ""  # why it is not known
 
     @property
     def simulated(self) -> bool:
         """Whether its numbers come from the simulator."""
         return self.evidence == "simulated"
+
+    def wrong(self, unit: str) -> bool | None:
+        """Tell whether a unit's numbers are wrong: by what rounding explains, or else by tolerance.
+
+        None if they could not be compared.
+        """
+        known = self.diagnosis.assessments.get(unit) if self.diagnosis else None
+        if known:
+            return known.wrong
+        metrics = next((r.metrics for r in self.units if r.unit == unit), None)
+        return None if metrics is None else metrics.beyond > 0
 
     @property
     def measured(self) -> bool:
@@ -66,20 +82,30 @@ class Comparison:
 
 
 def from_record(
-    record: Record, referee: Referee | None, source: str, tolerance: float
+    record: Record,
+    referee: Referee | None,
+    source: str,
+    tolerance: float,
+    limit: float = LIMIT,
 ) -> list[Comparison]:
     """Return a comparison per input and array output of a record.
 
     Where no reference can be computed the CPU takes its place, and that is said.
     """
-    found = []
+    found: list[Comparison] = []
+    before: list[Run] = []
     for name, values in record.inputs.items():
-        runs = [run for run in record.runs if run.input == name and run.repeat == 0]
-        reference = _reference(referee, arrays(values), runs)
-        found += [
-            _compare(record, source, name, output, reference, runs, tolerance)
-            for output in _outputs(reference, runs)
-        ]
+        runs = [run for run in record.runs if run.input == name]
+        first = _first(runs)
+        reference = _reference(referee, arrays(values), first)
+        for output in _outputs(reference, first):
+            compared = _compare(record, source, name, output, reference, first, tolerance)
+            if referee and (envelope := reference.envelopes.get(output)):
+                said = numbers(referee, output, runs, before)
+                known = diagnose(said, envelope, runs, referee.biases(envelope), limit)
+                compared = replace(compared, diagnosis=known)
+            found.append(compared)
+        before = first
     return found
 
 
@@ -100,8 +126,13 @@ def from_reference(referee: Referee, inputs: Mapping[str, Any], name: str) -> li
     return found
 
 
-def from_listing(listing: Listing, source: str, device: str, output: str) -> Comparison:
-    """Return what a pasted listing shows; it carries no inputs, so no metric can be computed."""
+def from_listing(
+    listing: Listing, source: str, device: str, output: str, left: Sequence[str] = ()
+) -> Comparison:
+    """Return what a pasted listing shows; it carries no inputs, so no metric can be computed.
+
+    `left` are sentences on the faults that its rows leave.
+    """
     units = tuple(
         UnitResult(unit, "stated by the user" if unit in listing.units else NOT_MEASURED)
         for unit in COLUMNS
@@ -117,6 +148,7 @@ def from_listing(listing: Listing, source: str, device: str, output: str) -> Com
         units=units,
         table=listings.table(listing),
         statements=tuple(listings.statements(listing)),
+        left=tuple(left),
     )
 
 
@@ -128,6 +160,14 @@ def _reference(referee: Referee | None, inputs: Mapping[str, Any], runs: list[Ru
         return reference
     note = f"{reference.note}; the units are compared with the CPU's values"
     return Reference(arrays(cpu), note, computed=False)
+
+
+def _first(runs: Sequence[Run]) -> list[Run]:
+    """Return each unit's first run."""
+    found: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: run.repeat):
+        found.setdefault(run.unit, run)
+    return list(found.values())
 
 
 def _arrays(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,6 +219,7 @@ def _compare(
         units=units,
         table=_table(expected if reference.computed else None, found, _centre(expected, found)),
         against="the reference" if reference.computed else "the CPU's values",
+        unexplained=reference.unexplained,
     )
 
 

@@ -215,12 +215,8 @@ class _Pair:
 
     def _numbers(self, names: dict[str, str], name: str, outputs: Any) -> Any:
         """Return an output's array, by its name in the NeuralNetwork."""
-        value, feature = outputs[names.get(name, name)], self.outputs[name]
-        if feature.kind == "image" and np.ndim(value) != 4:
-            from PIL import Image
-
-            value = Image.fromarray(value)
-        return migrate.output_numbers(self.yardstick.net.network, feature, value)
+        labels = self.yardstick.net.network.labels
+        return migrate.output_numbers(self.outputs[name], outputs[names.get(name, name)], labels)
 
 
 def _place(record: Record) -> Place | None:

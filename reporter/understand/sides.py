@@ -86,7 +86,7 @@ def side(model: str, trials: Sequence[Trial]) -> Side:
         gpu=_worst(outcomes["gpu"]),
         ane=_worst(outcomes["ane"]),
         wrong=tuple(dict.fromkeys(o.output for o in outcomes["ane"] if o.state != "right")),
-        placement=_placement(plans),
+        placement=_least(plans),
         identical=_identical(trials),
         overflows=tuple(dict.fromkeys(overflows)),
     )
@@ -138,13 +138,14 @@ def _worst(outcomes: Sequence[Outcome]) -> Outcome:
     return max(outcomes, key=lambda o: (o.state == "failed", o.ratio), default=Outcome())
 
 
-def _placement(plans: Sequence[Plan]) -> Placement | None:
+def _least(plans: Sequence[Plan]) -> Placement | None:
     """Return the least placement of several plans, one that is not whole if there is one."""
-    found = [_of_plan(plan) for plan in plans]
+    found = [placement(plan) for plan in plans]
     return min(found, key=lambda p: (p.whole, p.planned), default=None)
 
 
-def _of_plan(plan: Plan) -> Placement:
+def placement(plan: Plan) -> Placement:
+    """Return how much of a plan is on the Neural Engine."""
     counted = [o for o in plan.operations if o.kind.rpartition(".")[2] not in AT_THE_INTERFACE]
     elsewhere = tuple(o.name for o in counted if o.planned != "ane")
     return Placement(len(counted) - len(elsewhere), len(counted), elsewhere)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from migrate import AnereportError
 from reporter.measure import coreml, inputs, results, subject
 from reporter.measure.record import Record, RecordError, dumps, of
 from reporter.progress import Progress, Silent
-from reporter.understand import comparison
-from reporter.understand.divergence import TOLERANCE, check_tolerance
+from reporter.understand import comparison, listed_faults
+from reporter.understand import understood as understanding
 from reporter.understand.reference import Referee
+from reporter.understand.understood import Bounds, Understood
 from reporter.write import attached_migration, package_repro
 from reporter.write import report as reports
 from reporter.write import repro as repros
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reporter.measure.listing import Listing
-    from reporter.understand.comparison import Comparison
     from reporter.write.report import ModelFacts, Report
     from reporter.write.repro import Repro
 
@@ -47,7 +47,7 @@ class Options:
     records: Sequence[Path] = ()
     shape: tuple[int, ...] | None = None
     devices: Sequence[str] = ()
-    tolerance: float = TOLERANCE
+    bounds: Bounds = field(default_factory=Bounds)
     script: Path | None = None
     run_script: bool = False
     force: bool = False
@@ -59,7 +59,6 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     """Write the report's folder and return the Report; nothing is left behind on failure."""
     progress = progress or Silent()
     check_free(out, options.force)
-    check_tolerance(options.tolerance)
     if options.run_script and options.script is None:
         raise AnereportError("--run-script runs the script that --script names: name one")
     if options.devices and not options.records:
@@ -79,8 +78,7 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
         found = [(Path("measured here"), coreml.measure(model))]
     if len({r.evidence for _, r in _records(found)}) > 1:
         raise AnereportError("records are measured and simulated: make a report of each kind")
-    progress.step("computing the reference")
-    comparisons = _comparisons(Referee(model, options.custom), facts, found, options.tolerance)
+    understood = _understood(Referee(model, options.custom), facts, found, options, progress)
     if attached:
         progress.step("judging the migration")
         found += [(path, r) for path, r in kept if r not in [other for _, other in found]]
@@ -89,9 +87,7 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     progress.step("running the repro script in a clean process")
     repro = _repro(model, facts, options)
     migration = attached.migration if attached else None
-    report = reports.compose(
-        facts, comparisons, options.devices, repro, options.tolerance, migration
-    )
+    report = reports.compose(facts, understood, options.devices, repro, migration)
     progress.step("writing")
     with new_folder(out, options.force) as folder:
         _write(folder, report, model, found, attached)
@@ -118,24 +114,28 @@ def _facts(model: Path, custom: Sequence[str]) -> ModelFacts:
     return reports.model_facts(model, custom)
 
 
-def _comparisons(
+def _understood(
     referee: Referee,
     facts: ModelFacts,
     found: list[tuple[Path, Record | Listing]],
-    tolerance: float,
-) -> list[Comparison]:
-    comparisons = []
-    for path, result in found:
-        if isinstance(result, Record):
-            if not of(result, facts.identity):
-                continue
-            comparisons += comparison.from_record(result, referee, path.name, tolerance)
-        else:
-            output = _listed_output(facts, result, path)
-            comparisons.append(comparison.from_listing(result, path.name, "", output))
-    if comparisons:
-        return comparisons
-    return comparison.from_reference(referee, inputs.seeded(referee.model), "seed-0")
+    options: Options,
+    progress: Progress,
+) -> Understood:
+    own = [(path.name, r) for path, r in _records(found) if of(r, facts.identity)]
+    known = understanding.of_records(own, referee, options.bounds, progress)
+    listed = [
+        comparison.from_listing(
+            r, path.name, "", _listed_output(facts, r, path), listed_faults.said(r, referee)
+        )
+        for path, r in found
+        if not isinstance(r, Record)
+    ]
+    comparisons = (*known.comparisons, *listed)
+    if not comparisons:
+        progress.step("computing the reference")
+        given = inputs.seeded(referee.model)
+        comparisons = tuple(comparison.from_reference(referee, given, "seed-0"))
+    return replace(known, comparisons=comparisons)
 
 
 def _listed_output(facts: ModelFacts, listed: Listing, path: Path) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from reporter.understand.explanation import sentences
+from reporter.understand.headline import sentence
 from reporter.understand.verdict import sides
 
 LONGEST = 200  # characters of a name that are shown
@@ -40,6 +42,8 @@ def _environment() -> Environment:
     )
     ours = (
         sides,
+        sentences,
+        sentence,
         text,
         cell,
         plain,

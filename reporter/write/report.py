@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import migrate
 from reporter.measure.identity import ModelIdentity, identify
 from reporter.measure.record import Device
+from reporter.understand.assessment import LIMIT
 from reporter.understand.comparison import NOT_MEASURED, Comparison
 
 if TYPE_CHECKING:
+    from reporter.understand.explanation import Explanation
+    from reporter.understand.incidents import Incident
     from reporter.understand.migrated import Migration, Variant
+    from reporter.understand.understood import Understood
     from reporter.understand.verdict import Verdict
     from reporter.write.repro import Repro
 
@@ -60,6 +64,7 @@ class ModelFacts:
     findings: tuple[str, ...]
     unavailable: str = ""  # why the layers could not be run here
     program: migrate.ProgramOverview | None = None  # of an ML Program, which has no layers
+    lint: tuple[migrate.Finding, ...] = ()  # of a NeuralNetwork
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,10 @@ class Report:
     repro: Repro
     software: tuple[tuple[str, str], ...]
     migration: MigrationFacts | None = None
+    verdict: str = ""  # on the worst output, by what rounding explains
+    limit: float = LIMIT
+    explanations: tuple[Explanation, ...] = ()
+    incidents: tuple[Incident, ...] = ()
     attachments: tuple[tuple[str, int], ...] = ()
     schema: str = field(default=SCHEMA)
 
@@ -109,12 +118,13 @@ class Report:
 def model_facts(path: Path, custom: Sequence[str] = ()) -> ModelFacts:
     """Return the model's facts; its blobs' shapes by running it once at its default shapes."""
     network = migrate.read(path)
+    builders = migrate.load_custom(custom, network)
     blobs: dict[str, tuple[int, ...]] = {}
     computed: dict[str, tuple[int, ...]] = {}
     findings: tuple[str, ...] = ()
     unavailable = ""
     try:
-        net = migrate.to_torch(network, migrate.load_custom(custom, network))
+        net = migrate.to_torch(network, builders)
 
         def note(blob: str, value: Any) -> Any:
             blobs[blob] = tuple(value.shape)
@@ -134,6 +144,7 @@ def model_facts(path: Path, custom: Sequence[str] = ()) -> ModelFacts:
         ),
         findings=findings,
         unavailable=unavailable,
+        lint=migrate.lint(network, builders),
     )
 
 
@@ -176,24 +187,28 @@ def software() -> tuple[tuple[str, str], ...]:
 
 def compose(
     facts: ModelFacts,
-    comparisons: Sequence[Comparison],
+    understood: Understood,
     stated_devices: Sequence[str],
     repro: Repro,
-    tolerance: float,
     migration: Migration | None = None,
 ) -> Report:
     """Return the report of these results, and of the model's migration if there is one."""
+    comparisons, bounds = understood.comparisons, understood.bounds
     migrated = _migrated(migration, facts) if migration else None
     verdicts = migrated.verdicts if migrated else ()
     simulated = any(c.simulated for c in comparisons) or any(v.simulated for v in verdicts)
     return Report(
         title=_title(facts, comparisons),
-        summary=_summary(comparisons, tolerance),
+        verdict=understood.verdict if any(c.diagnosis for c in comparisons) else "",
+        summary=_summary(comparisons, bounds.tolerance),
         simulated=simulated,
         model=facts,
         devices=_devices(comparisons, stated_devices),
         comparisons=tuple(sorted(comparisons, key=_divergence, reverse=True)),
-        tolerance=tolerance,
+        tolerance=bounds.tolerance,
+        limit=bounds.limit,
+        explanations=understood.explanations,
+        incidents=understood.incidents,
         missing=(*_missing(facts, comparisons, repro), *_missing_verdicts(facts, migrated)),
         repro=repro,
         software=software(),
@@ -215,11 +230,9 @@ def _beyond(comparison: Comparison, unit: str) -> int | None:
 def _title(facts: ModelFacts, comparisons: Sequence[Comparison]) -> str:
     name = facts.identity.name
     prefix = "SIMULATED: " if any(c.simulated for c in comparisons) else ""
-    measured = [c for c in comparisons if _beyond(c, "ane") is not None]
-    wrong = [c for c in measured if _beyond(c, "ane")]
-    if any(
-        c.against == REFERENCE and not _beyond(c, "cpu") and not _beyond(c, "gpu") for c in wrong
-    ):
+    measured = [c for c in comparisons if c.wrong("ane") is not None]
+    wrong = [c for c in measured if c.wrong("ane")]
+    if any(c.against == REFERENCE and not c.wrong("cpu") and not c.wrong("gpu") for c in wrong):
         return f"{prefix}Core ML: {name} gives wrong numbers on the Neural Engine"
     if wrong:
         return f"{prefix}Core ML: {name} on the Neural Engine differs from {wrong[0].against}"
@@ -274,10 +287,12 @@ def _summary(comparisons: Sequence[Comparison], tolerance: float) -> str:
     return "No compute unit has been measured yet: the tables hold the computed reference alone."
 
 
-def _divergence(comparison: Comparison) -> tuple[int, int]:
+def _divergence(comparison: Comparison) -> tuple[Any, ...]:
     """Return by what comparisons are ordered: the Neural Engine's values first, then anyone's."""
+    known = comparison.diagnosis
+    severity = known.worst.severity if known else (0, 0.0)
     counts = [r.metrics.beyond for r in comparison.units if r.metrics is not None]
-    return _beyond(comparison, "ane") or 0, max(counts, default=0)
+    return severity, _beyond(comparison, "ane") or 0, max(counts, default=0)
 
 
 def _devices(comparisons: Sequence[Comparison], stated: Sequence[str]) -> tuple[DeviceFact, ...]:

@@ -22,7 +22,7 @@ def network_of(spec):
 )
 def test_an_array_is_its_numbers_in_double_precision(value):
     network = network_of(spec_of())
-    found = migrate.output_numbers(network, network.outputs[0], value)
+    found = migrate.output_numbers(network.outputs[0], value, network.labels)
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, np.float64(value))
 
@@ -41,16 +41,16 @@ def test_an_image_has_its_pixels_in_the_features_own_order(color, order):
     """What is seen is RGB, whatever the network computes."""
     network, feature = as_image(color)
     seen = X[0].astype(np.uint8)[order].transpose(1, 2, 0)
-    found = migrate.output_numbers(network, feature, Image.fromarray(seen))
+    found = migrate.output_numbers(feature, Image.fromarray(seen))
     assert (found.shape, found.dtype) == ((1, 3, 2, 4), np.float64)
     np.testing.assert_array_equal(found, X)
-    np.testing.assert_array_equal(migrate.output_numbers(network, feature, X), X)
+    np.testing.assert_array_equal(migrate.output_numbers(feature, X), X)
 
 
 def test_a_gray_image():
     network, feature = as_image("GRAYSCALE")
     seen = Image.fromarray(X[0, 0].astype(np.uint8))
-    np.testing.assert_array_equal(migrate.output_numbers(network, feature, seen), X[:, :1])
+    np.testing.assert_array_equal(migrate.output_numbers(feature, seen), X[:, :1])
 
 
 @pytest.mark.parametrize("labels", [["b", "a", "c"], [30, 10, 20]])
@@ -73,7 +73,7 @@ def test_scores_come_in_the_order_of_the_labels(labels):
     network = network_of(spec)
     scores = dict(zip(labels, (0.25, 0.5, 0.125), strict=True))
     for given in (scores, {str(label): score for label, score in reversed(scores.items())}):
-        found = migrate.output_numbers(network, network.outputs[0], given)
+        found = migrate.output_numbers(network.outputs[0], given, network.labels)
         np.testing.assert_array_equal(found, [0.25, 0.5, 0.125])
     with pytest.raises(KeyError):
-        migrate.output_numbers(network, network.outputs[0], {str(labels[0]): 1.0})
+        migrate.output_numbers(network.outputs[0], {str(labels[0]): 1.0}, network.labels)

@@ -12,7 +12,7 @@ from networks import network
 import migrate
 from migrate import AnereportError, InputError, ModelError, UnsupportedError
 from migrate.coreml import proto
-from migrate.envelope import FEW, K, Rounding, channels, envelopes, rounded
+from migrate.envelope import FEW, Envelope, K, Rounding, channels, envelopes, rounded
 
 RNG = np.random.RandomState(0)
 KERNEL = RNG.randn(4, 3, 3, 3).astype(np.float32)
@@ -286,6 +286,54 @@ def test_values_that_are_not_finite():
         values[0, channel, 0, 0] = value
         assert np.isinf(found.ratio(values)).tolist() == [c == channel for c in range(3)]
     np.testing.assert_allclose(found.ratio(found.reference + 2.0**-10), np.full(3, 2))
+
+
+def bounds(reference, *sizes):
+    return Envelope(np.asarray(reference, np.float64), np.array(sizes, np.float64),
+                    np.zeros(len(sizes), bool), ())  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_an_input_is_unfit_where_rounding_is_as_large_as_the_output(scale):
+    """By the root mean square of all channels, at any size of the numbers."""
+    x = RNG.randn(1, 3, 4, 5)
+    sizes = np.array([1, 2, 0.5]) * rmse(x, 0) / rmse(np.array([1, 2, 0.5]), 0)
+    assert not bounds(x * scale, *(0.999 * scale * sizes)).unfit
+    assert bounds(x * scale, *(1.001 * scale * sizes)).unfit
+
+
+def test_one_channel_that_rounding_drowns_is_no_unfit_input():
+    x = np.ones((1, 50, 4, 5))
+    x[0, 7] = 1e-9
+    assert not bounds(x, *np.where(np.arange(50) == 7, 0.5, 1e-3)).unfit
+
+
+@pytest.mark.parametrize(
+    "reference", [np.zeros((1, 1, 2, 3)), np.zeros((1, 0, 3)), np.full((1, 1, 3), np.nan)]
+)
+def test_an_output_of_nothing_is_no_unfit_input(reference):
+    assert not bounds(reference, *np.ones(len(channels(reference)))).unfit
+
+
+def test_what_is_not_finite_takes_no_part_in_being_unfit():
+    x = np.array([[[3.0, np.inf, np.nan, -4.0]]])
+    assert bounds(x, 3.6).unfit  # the root of 12.5 is 3.54
+    assert not bounds(x, 3.5).unfit
+
+
+def test_an_input_that_cannot_tell_is_found_by_running_it():
+    """The difference of numbers of which float16 has the same digits."""
+    x = 2000 + RNG.rand(1, 3, 4, 4)
+    net = one("subtractBroadcastable", x.shape, x.shape)
+    assert explained(net, x, x + 1e-3).unfit
+    assert not explained(net, x, 3 * x).unfit
+    assert not explained(net, x, x + 1e-3, precision="fp32").unfit
+
+
+def test_numbers_too_far_off_for_float64_are_infinitely_so():
+    found = bounds(np.ones((1, 2, 3)), 1.0)
+    assert found.ratio(np.full((1, 2, 3), 1e300)).tolist() == [np.inf]
+    assert not found.within(np.full((1, 2, 3), -1e300))
 
 
 def state(net):

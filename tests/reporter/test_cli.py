@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ from migrate.coreml import coremltools, proto
 from reporter import cli
 from reporter.measure import record as records
 from reporter.measure.simulate import simulate
+from reporter.understand import explanation
 from reporter.write import create as creating
 from reporter.write import repro
 
@@ -38,7 +41,7 @@ from coremltools.models.neural_network import NeuralNetworkBuilder  # noqa: E402
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 THREAD = SAMPLES / "thread-720810.txt"
-COMMANDS = ("create", "migrate", "explain", "run")
+COMMANDS = ("create", "migrate", "explain", "lint", "run")
 LINUX = pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is here")
 
 
@@ -293,10 +296,10 @@ def custom_model(here, one_layer):
 def test_custom_layers_take_a_builder(custom_model, option):
     done("run", custom_model, "--simulate", "none", "--out", "r.json", "--custom", option)
     said = done("explain", "r.json", "--model", custom_model, "--custom", option).stdout
-    assert "CPU: equal to the reference" in said
+    assert "CPU: exact (0 times what rounding explains); equal to the reference" in said
     done("migrate", custom_model, "--custom", option)
     done("create", custom_model, "--record", "r.json", "--custom", option)
-    assert "2 of " not in Path("Mine-report/forum.md").read_text()
+    assert "0 on CPU, 0 on GPU, 0 on ANE" in Path("Mine-report/forum.md").read_text()
 
 
 def test_create_reports_without_the_builder(custom_model):
@@ -345,6 +348,80 @@ def test_explain_a_record_with_and_without_its_model(model):
     told = done("explain", "sim.json", "--model", model, "--tolerance", "0.5").stdout
     assert "beyond 0.5" in told
     assert "no model was given" not in told
+
+
+def test_explain_ends_well_whatever_the_verdict(model):
+    """A verdict is no failure of the command; the first line is the word."""
+    for fault, word in (("none", "exact"), ("bias-only@conv", "diverges")):
+        done("run", model, "--simulate", fault, "--out", f"{word}.json")
+        result = done("explain", f"{word}.json", "--model", model)
+        assert result.stdout.startswith(f"{word}: output 'y' on the ANE (SIMULATED)")
+        assert result.stderr == ""
+        assert ("One fault gives the outputs of the ANE" in result.stdout) == (fault != "none")
+        assert "--limit takes another" in result.stdout
+    alone = done("explain", "diverges.json").stdout
+    assert alone.startswith("no verdict: not available: no model was given; the units are compared")
+
+
+def test_explain_takes_the_limit(model):
+    done("run", model, "--simulate", "bias-only@conv", "--out", "r.json")
+    assert "beyond 8 times" in done("explain", "r.json", "--model", model).stdout
+    for limit, word in (("1e9", "rounding"), ("0.5", "diverges")):
+        said = done("explain", "r.json", "--model", model, "--limit", limit).stdout
+        assert said.startswith(f"{word}: ")
+        assert f"beyond {float(limit):g} times" in said
+
+
+def test_explain_takes_the_budget(model, monkeypatch):
+    done("run", model, "--simulate", "bias-only@conv", "--out", "r.json")
+    none = done("explain", "r.json", "--model", model, "--budget", "0").stdout
+    assert none.startswith("diverges: ")
+    assert "fault gives" not in none
+    assert "faults were tried" not in done("explain", "r.json", "--model", model).stdout
+    clock = SimpleNamespace(monotonic=itertools.count(100).__next__)  # a second at each look
+    monkeypatch.setattr(explanation, "time", clock)
+    some = done("explain", "r.json", "--model", model, "--budget", "4").stdout
+    assert re.search(r"\n[2-4] of \d+ faults were tried within the budget: --budget gives", some)
+
+
+def test_create_takes_the_limit_and_the_budget(model):
+    done("run", model, "--simulate", "bias-only@conv", "--out", "r.json")
+    given = ("--record", "r.json", "--force", "--out", "out")
+    verdict, *_ = done("create", model, *given).stdout.splitlines()
+    assert verdict.startswith("diverges: output 'y' on the ANE (SIMULATED), ")
+    assert "bias-only@conv" in Path("out/report.md").read_text()
+    loose, *_ = done("create", model, *given, "--limit", "1e9", "--budget", "0").stdout.splitlines()
+    assert loose.startswith("rounding: ")
+    strict = done("create", model, *given, "--limit", "2", "--budget", "0").stdout
+    assert strict.startswith("diverges: ")
+    assert "beyond 2 times" in strict
+    assert "One fault gives" not in Path("out/report.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["explain", "create"])
+@pytest.mark.parametrize(
+    ("option", "values", "words"),
+    [
+        ("--limit", ["0", "-1", "nan", "inf"], "a limit is a positive number, not"),
+        ("--budget", ["-1", "nan", "inf"], "a budget is a number of seconds, not"),
+    ],
+)
+def test_limits_and_budgets_that_are_none(model, command, option, values, words):
+    done("run", model, "--simulate", "none", "--out", "sim.json")
+    for value in values:
+        given = ["sim.json"] if command == "explain" else [model, "--record", "sim.json"]
+        refused(command, *given, f"{option}={value}", words=words)
+
+
+def test_explain_names_the_candidates_of_a_listing(here):
+    block = ("--model", SAMPLES / "Block.mlmodel", "--shape", "1,1600,39,1")
+    *_, which, then = done("explain", THREAD, *block).stdout.splitlines()
+    assert (
+        "single faults make constant rows of these, as the ANE has them: bias-only@conv3" in which
+    )
+    assert "no residual is computed" in which
+    assert then.startswith("Print rows ")
+    assert listing(here) == {}
 
 
 def test_migrate_to_source_only(model):
@@ -704,6 +781,7 @@ def test_names_with_newlines_stay_one_sentence(here):
     [
         ["nonsense"], ["create", "--nonsense"], ["create", "a", "b"], ["run"],
         ["run", "x.mlmodel"], ["explain"], ["create", "--tolerance", "much"], ["--nonsense"],
+        ["explain", "r.json", "--limit", "much"], ["create", "--budget", "long"],
     ],
 )  # fmt: skip
 def test_bad_usage(here, arguments):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from devices import half
+from networks import network
+from packages import affine, saved
 
-from migrate import Feature
+import migrate
+from migrate import Envelope, Feature
 from migrate.coreml import proto
 from reporter.measure import inputs
 
@@ -97,3 +101,111 @@ def test_the_samples_inputs(samples):
     found = inputs.seeded(samples / "Block.mlmodel")
     shapes = {name: array.shape for name, array in found.items()}
     assert shapes == {"input2": (1, 128, 43, 1), "input1": (1, 800, 43, 1)}
+
+
+# --- inputs on which something can be seen
+
+
+def bounds(unfit):
+    """An envelope of an output that rounding drowns, or does not."""
+    return Envelope(np.ones((1, 1, 4)), np.array([9.0 if unfit else 0.1]), np.zeros(1, bool), ())
+
+
+@pytest.fixture
+def envelopes(monkeypatch):
+    """Make seeds fit or not: takes the answers for outputs, a list for each seed, and notes."""
+    asked = []
+
+    def install(*answers):
+        def found(net, given):
+            asked.append(given["in0"].copy())
+            unfit = answers[len(asked) - 1]
+            if isinstance(unfit, Exception):
+                raise unfit
+            return {str(i): bounds(one) for i, one in enumerate(unfit)}
+
+        monkeypatch.setattr(migrate, "envelopes", found)
+        return asked
+
+    return install
+
+
+@pytest.fixture
+def relu(one_layer):
+    return one_layer("activation", [(2, 3)], fill=lambda p: p.ReLU.SetInParent())
+
+
+@pytest.mark.parametrize(
+    ("answers", "seed"),
+    [
+        ([[False]], 0), ([[False, False]], 0), ([[True], [False]], 1),
+        ([[False, True], [True, False], [True, True], [False, False]], 3),
+        ([[True], [True], []], 2), ([[True]] * 4, 0),
+    ],
+)  # fmt: skip
+def test_the_first_seed_that_tells_is_taken(relu, envelopes, answers, seed):
+    """One output that rounding drowns is enough to try another; after four, the first is used."""
+    asked = envelopes(*answers)
+    name, given = inputs.telling(relu)
+    assert name == f"seed-{seed}"
+    np.testing.assert_array_equal(given["in0"], inputs.seeded(relu, seed)["in0"])
+    assert len(asked) == len(answers) <= inputs.TRIED == 4
+    for tried, x in enumerate(asked):
+        np.testing.assert_array_equal(x, inputs.seeded(relu, tried)["in0"])
+
+
+def test_where_nothing_is_known_of_rounding_it_is_the_first(relu, envelopes):
+    asked = envelopes(migrate.UnsupportedError("draws random numbers"))
+    assert inputs.telling(relu)[0] == "seed-0"
+    assert len(asked) == 1
+    asked.clear()
+    envelopes([True], migrate.ModelError("does not run"))
+    assert inputs.telling(relu)[0] == "seed-0"
+
+
+def test_a_network_that_draws_random_numbers(one_layer):
+    name, given = inputs.telling(one_layer("randomNormalLike", [(2, 3)]))
+    assert name == "seed-0"
+    assert given["in0"].shape == (2, 3)
+
+
+def test_the_inputs_of_a_model_that_only_another_seed_shows(tmp_path):
+    """A sum that float16 loses beside 6,000, unless it is large."""
+    spec = network(
+        {"x": (4,)}, ["y"],
+        ("reduceSum", "x", "sum", {"reduceAll": True, "keepDims": True}),
+        ("addBroadcastable", "sum one", "near", {}),
+        ("subtractBroadcastable", "near one", "y", {}),
+    )  # fmt: skip
+    large = spec.neuralNetwork.layers.add(name="one", output=["one"]).loadConstantND
+    large.shape.append(1)
+    large.data.floatValue.append(6000)
+    layers = list(spec.neuralNetwork.layers)
+    del spec.neuralNetwork.layers[:]
+    spec.neuralNetwork.layers.extend([layers[-1], *layers[:-1]])
+    path = tmp_path / "m.mlmodel"
+    path.write_bytes(spec.SerializeToString())
+    sums = [inputs.seeded(path, seed)["x"].sum() for seed in range(inputs.TRIED)]
+    # float16 has every fourth number beyond 4096
+    expected = next(i for i, s in enumerate(sums) if abs(half(6000 + s) - 6000 - s) < abs(s))
+    assert expected > 0
+    assert inputs.telling(path)[0] == f"seed-{expected}"
+
+
+def test_the_inputs_of_a_program(tmp_path):
+    program = saved(affine("fp16"), tmp_path / "a.mlpackage")
+    name, given = inputs.telling(program)
+    assert name == "seed-0"
+    np.testing.assert_array_equal(given["x"], inputs.seeded(program)["x"])
+
+
+def test_custom_layers_take_their_builders(one_layer, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "told_builders.py").write_text("def twice(params):\n    return lambda x: 2 * x\n")
+
+    def fill(p):
+        p.className = "Twice"
+
+    spec = one_layer("custom", [(1, 2, 4, 4)], fill=fill)
+    for custom in ((), ("told_builders:twice",)):
+        assert inputs.telling(spec, custom)[0] == "seed-0"

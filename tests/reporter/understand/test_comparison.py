@@ -10,7 +10,15 @@ from reporter.measure.listing import Line, Listing
 from reporter.measure.record import Device, Failure, Record, Run
 from reporter.measure.simulate import values
 from reporter.understand import divergence
-from reporter.understand.comparison import from_listing, from_record, from_reference
+from reporter.understand.assessment import Assessment
+from reporter.understand.comparison import (
+    Comparison,
+    UnitResult,
+    from_listing,
+    from_record,
+    from_reference,
+)
+from reporter.understand.diagnosis import Diagnosis
 from reporter.understand.reference import METHOD, Referee
 
 IDENTITY = ModelIdentity(
@@ -265,3 +273,101 @@ def test_a_record_of_the_samples_model(samples):
     assert found.shape == (1, 1600, 39, 1)
     assert found.result("cpu").metrics.beyond == 0
     assert 0 < found.result("cpu").metrics.max_abs < 1e-3
+
+
+# --- what is wrong
+
+
+def test_a_diagnosis_by_what_rounding_explains(model):
+    """The tolerance takes no part in it, and the limit none in the metrics."""
+    off = 2 * X + np.float32(0.0098)  # within the tolerance, and ten float16 steps
+    runs = [run("cpu", out0=2 * X), run("ane", out0=off)]
+    (found,) = from_record(record_of(runs), Referee(model), "r", 0.01)
+    assert found.diagnosis.suspect == "ane"
+    assert {u: a.word for u, a in found.diagnosis.assessments.items()} == {
+        "cpu": "exact", "ane": "suspicious",
+    }  # fmt: skip
+    assert found.result("ane").metrics.beyond == 0
+    assert (found.wrong("ane"), found.wrong("cpu"), found.wrong("gpu")) == (True, False, None)
+    (loose,) = from_record(record_of(runs), Referee(model), "r", 1e-6, limit=20)
+    assert loose.wrong("ane") is False
+    assert loose.result("ane").metrics.beyond == 24
+    (strict,) = from_record(record_of(runs), Referee(model), "r", 0.01, 1.0)
+    assert strict.diagnosis.worst.word == "diverges"
+
+
+@pytest.mark.parametrize("word", ["exact", "rounding", "unfit", "suspicious", "diverges"])
+def test_the_word_decides_over_the_tolerance(word):
+    beyond = divergence.compare(X + 1, X, 0.01)
+    assessed = Assessment(word, 1.0, 0, 0, 3)
+    units = (UnitResult("ane", "measured", beyond), UnitResult("gpu", "measured", beyond),
+             UnitResult("cpu", "measured", divergence.compare(X, X, 0.01)))  # fmt: skip
+    fields = dict.fromkeys(("output", "source", "device", "evidence", "input", "reference"), "")
+    found = Comparison(
+        shape=X.shape, units=units, table=divergence.Table((), (), ()),
+        diagnosis=Diagnosis({"ane": assessed}, "ane", (), ()), **fields,
+    )  # fmt: skip
+    assert found.wrong("ane") == (word in ("suspicious", "diverges"))
+    assert found.wrong("gpu") is True  # by tolerance
+    assert found.wrong("cpu") is False
+    assert found.wrong("all") is None
+
+
+def test_without_a_reference_wrong_is_by_tolerance():
+    runs = [run("cpu", y=X), run("ane", y=X + 1), run("gpu", y=X + np.float32(1e-3))]
+    (found,) = from_record(record_of(runs), None, "r", 0.01)
+    assert found.diagnosis is None
+    assert [found.wrong(unit) for unit in ("cpu", "gpu", "ane")] == [None, False, True]
+
+
+def test_where_rounding_is_not_known_it_says_why(one_layer, tmp_path):
+    path = tmp_path / "m.mlmodel"
+    path.write_bytes(one_layer("randomNormalLike", [(2, 3)]).SerializeToString())
+    given = {"seed-0": {"in0": np.ones((2, 3))}}
+    runs = [run("ane", out0=np.ones((2, 3)))]
+    (found,) = from_record(record_of(runs, inputs=given), Referee(path), "r", 0.01)
+    assert found.diagnosis is None
+    assert "draws random numbers" in found.unexplained
+    assert found.wrong("ane") is True  # by tolerance
+
+
+def test_repeats_and_the_input_before_reach_the_diagnosis(model):
+    inputs = {"a": {"in0": X}, "b": {"in0": X[..., ::-1]}}
+    first, second = 2 * X, 2 * X[..., ::-1]
+    runs = [run("ane", "a", out0=first), run("ane", "b", out0=first), run("cpu", "b", out0=second),
+            run("ane", "b", repeat=1, out0=second)]  # fmt: skip
+    a, b = from_record(record_of(runs, inputs=inputs), Referee(model), "r", 0.01)
+    assert not a.diagnosis.worst.wrong
+    assert b.diagnosis.who == (
+        "rounding explains the CPU, and not the ANE",
+        "the ANE is flaky: 1 of 1 repeats differ in bits from the first call",
+    )
+    assert "S1" in [one.code for one in b.diagnosis.signatures]
+
+
+def test_what_the_input_before_left_is_known(model):
+    inputs = {"a": {"in0": X}, "b": {"in0": X[..., ::-1]}}
+    runs = [run("ane", "a", out0=2 * X), run("ane", "b", out0=2 * X)]
+    _, b = from_record(record_of(runs, inputs=inputs), Referee(model), "r", 0.01)
+    assert "S1" in [one.code for one in b.diagnosis.signatures]
+    alone = record_of(runs[1:], inputs={"b": inputs["b"]})
+    (found,) = from_record(alone, Referee(model), "r", 0.01)
+    assert "S1" not in [one.code for one in found.diagnosis.signatures]
+
+
+def test_a_units_first_run_is_the_one_with_the_least_repeat(model):
+    """Also where the record has no repeat 0, or lists them in another order."""
+    runs = [run("ane", repeat=2, out0=3 * X), run("ane", repeat=1, out0=2 * X),
+            run("cpu", out0=2 * X)]  # fmt: skip
+    (found,) = from_record(record_of(runs), Referee(model), "r", 0.01)
+    assert found.result("ane").metrics.max_abs == 0
+    assert found.diagnosis.assessments["ane"].word == "exact"
+
+
+def test_outputs_that_cannot_be_diagnosed_beside_one_that_can(model):
+    runs = [run("ane", out0=(2 * X)[..., :1]), run("cpu", out0=2 * X), run("gpu", out0="cat")]
+    (found,) = from_record(record_of(runs), Referee(model), "r", 0.01)
+    assert list(found.diagnosis.assessments) == ["cpu"]
+    assert found.wrong("ane") is None
+    (alone,) = from_record(record_of(runs[:1]), Referee(model), "r", 0.01)
+    assert (alone.diagnosis, alone.unexplained) == (None, "")

@@ -8,10 +8,11 @@ from packages import affine, saved
 
 from reporter.measure import record
 from reporter.measure.identity import identify
-from reporter.measure.record import Device, Record, RecordError, Run
+from reporter.measure.record import Device, Failure, Record, RecordError, Run
 from reporter.measure.simulate import simulate, values
 from reporter.understand import listing
 from reporter.understand.explain import explain
+from reporter.understand.understood import Bounds
 
 X = np.arange(24, dtype=np.float32).reshape(1, 3, 4, 2) / 8
 
@@ -30,14 +31,15 @@ def model(one_layer, tmp_path):
 def said(model, tmp_path):
     """The sentences for the outputs of cpu, gpu and ane."""
 
-    def explained(*, given=True, tolerance=0.01, **units):
-        runs = [Run(unit=u, input="i", outputs=values({"out0": y})) for u, y in units.items()]
+    def explained(*, given=True, **options):
+        bounds = Bounds(**{k: options.pop(k) for k in ("tolerance", "limit") if k in options})
+        runs = [Run(unit=u, input="i", outputs=values({"out0": y})) for u, y in options.items()]
         found = Record(evidence="measured", model=identify(model), device=Device(label="desk"),
                        inputs={"i": values({"in0": X})}, runs=runs)  # fmt: skip
         path = tmp_path / "r.json"
         path.write_text(record.dumps(found))
-        lines = explain(path, model if given else None, None, tolerance)
-        return lines[:2], {line.split()[0][:3].lower(): line for line in lines[2:]}
+        lines = explain(path, model if given else None, None, bounds)
+        return lines[:3], {line.split()[0][:3].lower(): line for line in lines[3:]}
 
     return explained
 
@@ -46,8 +48,13 @@ def test_a_measured_record(said):
     wrong = 2 * X
     wrong[0, 1, 2, 1] = -50
     head, units = said(cpu=2 * X, ane=wrong)
-    assert head[0] == "MEASURED results of m.mlmodel on desk."
-    assert head[1].startswith("Output 'out0' (1x3x4x2). Reference: computed here")
+    assert head[0].startswith("diverges: output 'out0' on the ANE, ")
+    assert head[0].endswith("times what rounding explains in channel 1; 1 of 3 channels are "
+                            "beyond 8 times.")  # fmt: skip
+    assert head[1] == "MEASURED results of m.mlmodel on desk."
+    assert head[2].startswith("Output 'out0' (1x3x4x2). Reference: computed here")
+    assert units["cpu"].startswith("  CPU: exact (0 times what rounding explains); ")
+    assert units["ane"].startswith("  ANE: diverges (")
     assert "equal to the reference in all 24 values" in units["cpu"]
     assert "not measured" in units["gpu"]
     assert "1 of 24 values beyond 0.01" in units["ane"]
@@ -79,7 +86,9 @@ def test_the_tolerance(said):
 
 def test_without_a_model(said):
     head, units = said(given=False, cpu=X, ane=X)
-    assert "no model was given; the units are compared with the CPU's values." in head[1]
+    text = "not available: no model was given; the units are compared with the CPU's values."
+    assert head[0] == f"no verdict: {text}"
+    assert head[2].endswith(f"Reference: {text}")
     assert "equal to the CPU's values" in units["ane"]
 
 
@@ -91,48 +100,185 @@ def test_empty_outputs(said):
 def test_a_simulated_record(model, tmp_path):
     path = tmp_path / "s.json"
     path.write_text(record.dumps(simulate(model, "zeroed@tested")))
-    lines = explain(path, model, None, 0.01)
-    assert lines[0].startswith("SIMULATED results of m.mlmodel on anereport simulator")
-    assert "equal to the reference" in lines[2]
-    assert "values beyond" in lines[4]
+    lines = explain(path, model)
+    assert lines[0].startswith("diverges: output 'out0' on the ANE (SIMULATED), ")
+    assert lines[1].startswith("SIMULATED results of m.mlmodel on anereport simulator")
+    assert "equal to the reference" in lines[3]
+    assert "values beyond" in lines[5]
 
 
 def test_an_archive(model, tmp_path):
     path = tmp_path / "r.npz"
     np.savez(path, **{"in::in0": X, "gpu::out0": 2 * X})
-    lines = explain(path, model, None, 0.01)
-    assert "unknown device" in lines[0]
-    assert "GPU: equal to the reference" in lines[3]
+    lines = explain(path, model)
+    assert lines[0] == "exact: output 'out0' on the GPU is the reference, rounded to its type."
+    assert "unknown device" in lines[1]
+    assert "GPU: exact (0 times what rounding explains); equal to the reference" in lines[4]
     with pytest.raises(RecordError, match="--model"):
-        explain(path, None, None, 0.01)
+        explain(path)
 
 
 def test_a_listing(samples):
     path = samples / "thread-720810.txt"
     shape = (1, 1600, 39, 1)
-    lines = explain(path, None, shape, 0.01)
+    lines = explain(path, None, shape)
     from reporter.measure.listing import load
 
     assert lines == listing.statements(load(path, shape))
-    assert explain(path, samples / "Block.mlmodel", shape, 0.5) == lines
+    *first, which, then = explain(path, samples / "Block.mlmodel", shape, Bounds(0.5))
+    assert first == lines
+    assert which.startswith("8 of 40 single faults make constant rows of these, as the ANE has ")
+    assert then.startswith("Print rows ")
 
 
 def test_a_record_of_another_model(model, samples, tmp_path):
     path = tmp_path / "s.json"
     path.write_text(record.dumps(simulate(model, "none")))
     with pytest.raises(RecordError, match="is a record of another model: m"):
-        explain(path, samples / "Block.mlmodel", None, 0.01)
+        explain(path, samples / "Block.mlmodel")
 
 
 def test_a_record_of_a_program(tmp_path):
     model = saved(affine("fp16"), tmp_path / "a.mlpackage")
     (tmp_path / "r.json").write_text(record.dumps(simulate(model, "none")))
-    head, output, cpu, gpu, ane = explain(tmp_path / "r.json", model, None, 0.01)
+    verdict, head, output, cpu, gpu, ane, *more = explain(tmp_path / "r.json", model)
+    assert verdict.startswith("exact: output 'y' on the ANE (SIMULATED)")
     assert head == "SIMULATED results of a.mlpackage on anereport simulator."
     assert output == (
         "Output 'y' (2x3). Reference: computed here: the ML Program evaluated with every fp16 "
         "operation in float32."
     )
-    assert cpu == "  CPU: equal to the reference in all 6 values"
+    assert cpu.endswith("; equal to the reference in all 6 values")
     assert "0 of 6 values beyond 0.01; max abs error 0.0" in gpu
     assert ane.split(": ")[1] == gpu.split(": ")[1]
+    assert more[-1].startswith("The limit was chosen on simulated accumulators of float16")
+
+
+# --- the first line, and whatever the outputs are
+
+
+@pytest.mark.parametrize(
+    ("outputs", "first"),
+    [
+        ({"ane": 2 * X}, "exact: output 'out0' on the ANE"),
+        ({"cpu": 2 * X + np.float32(1e-3)}, "rounding: output 'out0' on the CPU, "),
+        ({"gpu": 2 * X + np.float32(9e-3)}, "suspicious: output 'out0' on the GPU, "),
+        ({"cpu": 2 * X, "all": X}, "diverges: output 'out0' on the ALL, "),
+        ({"cpu": X, "ane": 2 * X}, "diverges: output 'out0' on the CPU, "),
+    ],
+)  # fmt: skip
+def test_the_first_line_is_the_word_of_the_worst_output_and_where_it_is(said, outputs, first):
+    head, units = said(**outputs)
+    assert head[0].startswith(first)
+    assert "The limit was chosen on simulated accumulators" in units["the"]
+
+
+def test_the_limit(said):
+    off = 2 * X + np.float32(9e-3)
+    assert said(ane=off)[0][0].startswith("suspicious: ")
+    assert said(ane=off, limit=2)[0][0].startswith("diverges: ")
+    assert said(ane=off, limit=20)[0][0].startswith("rounding: ")
+    assert "beyond 20 times" in said(ane=off, limit=20)[0][0]
+
+
+def test_who_is_wrong_how_and_which_fault(said, model, tmp_path):
+    said(cpu=2 * X, ane=4 * X)
+    lines = explain(tmp_path / "r.json", model)
+    assert "  Rounding explains the CPU, and not the ANE." in lines
+    assert any(line.startswith("  Exact gain or offset: ") for line in lines)
+    (fault,) = [line for line in lines if "single fault" in line or "One fault" in line]
+    assert fault.startswith("One fault gives the outputs of the ANE on input i exactly: ")
+    assert "scale-doubled@tested" in fault
+    assert lines[-1].startswith("The limit was chosen")
+
+
+def odd_record(runs, inputs, model):
+    return Record(evidence="measured", model=identify(model), device=Device(label="desk"),
+                  inputs=inputs, runs=runs)  # fmt: skip
+
+
+def a_run(outputs=None, unit="ane", **more):
+    given = values(outputs) if outputs is not None else None
+    return Run(unit=unit, input="i", outputs=given, **more)
+
+
+GIVEN = {"i": values({"in0": X})}
+FAILED = Failure(stage="load", message="no space")
+
+
+@pytest.mark.parametrize(
+    ("runs", "inputs", "first"),
+    [
+        ([a_run({"out0": 2 * X})], {"i": {}}, "no verdict: not comparable: the results carry no"),
+        ([a_run({"out0": 2 * X})], {"i": values({"in0": X[..., :1]})},
+         "no verdict: not available: input 'in0' has shape"),
+        ([a_run({"out0": X[..., :1]})], GIVEN, "no verdict: output 'out0': ANE measured, of anoth"),
+        ([a_run({"out0": np.zeros((0, 3))})], GIVEN, "no verdict: output 'out0': ANE measured, of"),
+        ([a_run({"out0": X * np.nan})], GIVEN, "diverges: output 'out0' on the ANE, inf times"),
+        ([a_run({"out0": X + np.float32(np.inf)})], GIVEN, "diverges: output 'out0' on the ANE"),
+        ([a_run({"out0": np.float64(X) * 1e300})], GIVEN, "diverges: output 'out0' on the ANE"),
+        ([a_run({"out0": X.astype(np.int32)})], GIVEN, "diverges: output 'out0' on the ANE"),
+        ([a_run({"out0": X.astype(np.uint8)})], GIVEN, "diverges: output 'out0' on the ANE"),
+        ([a_run({"out0": (2 * X)[0]})], GIVEN, "exact: output 'out0' on the ANE"),
+        ([a_run({"out0": "cat"})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
+        ([a_run({"out0": {"a": 0.5}})], GIVEN, "no verdict: output 'out0': ANE measured, of anot"),
+        ([a_run({"out0": 7})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
+        ([a_run({"other": X})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
+        ([a_run({})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
+        ([a_run(failure=FAILED)], GIVEN, "no verdict: output 'out0': ANE failed in load: no space"),
+        ([], GIVEN, "no verdict: output 'out0': not measured"),
+        ([], {}, "no verdict: the results hold no output of numbers."),
+        ([a_run({"out0": X}, repeat=3)], GIVEN, "diverges: output 'out0' on the ANE"),
+    ],
+)  # fmt: skip
+def test_whatever_is_recorded_is_answered(model, tmp_path, runs, inputs, first):
+    path = tmp_path / "r.json"
+    path.write_text(record.dumps(odd_record(runs, inputs, model)))
+    for given in (model, None):
+        lines = explain(path, given)
+        assert lines[0].startswith(first if given else "no verdict: ")
+        assert lines[1] == "MEASURED results of m.mlmodel on desk."
+        assert all(isinstance(line, str) and line.strip() for line in lines)
+        assert all(line.endswith(".") for line in lines if not line.startswith("  "))
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1, 1, 1), (3,), (5, 4)])
+def test_outputs_of_any_rank(one_layer, tmp_path, shape):
+    spec = one_layer("activation", [shape], fill=lambda p: p.linear.SetInParent())
+    spec.neuralNetwork.layers[0].activation.linear.alpha = 3
+    path = tmp_path / "m.mlmodel"
+    path.write_bytes(spec.SerializeToString())
+    x = np.arange(1, 1 + np.prod(shape), dtype=np.float32).reshape(shape) / 8
+    for wrong, word in ((3 * x, "exact"), (5 * x, "diverges"), (x * np.nan, "diverges")):
+        found = Record(evidence="measured", model=identify(path), device=Device(),
+                       inputs={"i": values({"in0": x})},
+                       runs=[a_run({"out0": wrong})])  # fmt: skip
+        (tmp_path / "r.json").write_text(record.dumps(found))
+        assert explain(tmp_path / "r.json", path)[0].startswith(f"{word}: ")
+
+
+def test_an_unfit_input_is_said(one_layer, tmp_path):
+    """The difference of large numbers that float16 does not tell apart."""
+    spec = one_layer("subtractBroadcastable", [(1, 2, 3, 4)] * 2)
+    path = tmp_path / "m.mlmodel"
+    path.write_bytes(spec.SerializeToString())
+    near = 2000 + np.random.RandomState(0).rand(1, 2, 3, 4)
+    inputs = {"in0": near, "in1": near + 1e-3}
+    found = Record(evidence="measured", model=identify(path), device=Device(),
+                   inputs={"i": values(inputs)}, runs=[a_run({"out0": 0 * near + 1})])  # fmt: skip
+    (tmp_path / "r.json").write_text(record.dumps(found))
+    lines = explain(tmp_path / "r.json", path)
+    assert lines[0].startswith("unfit: on this input rounding alone makes errors as large as")
+    assert not any("One fault" in line or "one of the" in line for line in lines)
+
+
+def test_a_network_that_draws_random_numbers_has_no_verdict(one_layer, tmp_path):
+    path = tmp_path / "m.mlmodel"
+    path.write_bytes(one_layer("randomNormalLike", [(2, 3)]).SerializeToString())
+    found = Record(evidence="measured", model=identify(path), device=Device(),
+                   inputs={"i": values({"in0": np.ones((2, 3))})},
+                   runs=[a_run({"out0": np.ones((2, 3))})])  # fmt: skip
+    (tmp_path / "r.json").write_text(record.dumps(found))
+    lines = explain(tmp_path / "r.json", path)
+    assert lines[0].startswith("no verdict: layer 'tested' (randomNormalLike) draws random")
+    assert not any("limit was chosen" in line for line in lines)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from devices import Chain, half
+from networks import network
 from packages import X, affine, classifier, saved, with_unknown_operations
 
 import migrate
@@ -94,3 +96,83 @@ def test_a_records_values():
     assert found == {"d": {"a": 0.5}, "s": "cat", "i": 3}
     assert Reference({}).computed
     assert "float64" in reference.METHOD
+
+
+# --- what rounding explains, an output's numbers, biases
+
+
+def written(spec, path):
+    path.write_bytes(spec.SerializeToString())
+    return path
+
+
+def test_what_rounding_explains_comes_with_it(model):
+    x = np.array([[0.1, 0.2, 0.3], [1.7, -2.3, 900.1]])
+    found = Referee(model).compute({"in0": x})
+    bounds = found.envelopes["out0"]
+    np.testing.assert_array_equal(bounds.reference, found.outputs["out0"])
+    error = np.sqrt(np.mean((half(half(x) + np.float64(half(1e-3))) - bounds.reference) ** 2))
+    np.testing.assert_allclose(bounds.rmse, max(error, 0.5), rtol=1e-3)  # ulp of 900
+    assert found.unexplained == ""
+
+
+def test_what_rounding_explains_of_a_program(tmp_path):
+    found = Referee(saved(affine("fp16"), tmp_path / "a.mlpackage")).compute({"x": X})
+    assert list(found.envelopes) == ["y"]
+    assert found.envelopes["y"].reference.shape == (2, 3)
+    assert found.unexplained == ""
+
+
+def test_a_reference_without_an_envelope_says_why(one_layer, tmp_path):
+    path = written(one_layer("randomNormalLike", [(2, 3)]), tmp_path / "r.mlmodel")
+    found = Referee(path).compute({"in0": np.ones((2, 3))})
+    assert found.computed
+    assert found.outputs
+    assert found.envelopes == {}
+    assert found.unexplained.startswith("layer 'tested' (randomNormalLike) draws random numbers")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.uint8])
+def test_numbers_are_float64_of_any_type(model, dtype):
+    found = Referee(model).numbers("out0", np.full((2, 3), 3, dtype))
+    assert (found.dtype, found.tolist()) == (np.float64, [[3, 3, 3]] * 2)
+
+
+@pytest.mark.parametrize("value", ["cat", {"a": 1.0}])
+def test_what_is_no_array_has_no_numbers(model, value):
+    with pytest.raises((TypeError, ValueError, migrate.AnereportError)):
+        Referee(model).numbers("out0", value)
+
+
+def test_an_output_that_the_model_does_not_have(model):
+    with pytest.raises((LookupError, StopIteration, migrate.AnereportError)):
+        Referee(model).numbers("nothing", np.zeros(3))
+
+
+def test_the_scores_of_a_program_by_its_labels(tmp_path):
+    referee = Referee(saved(classifier(), tmp_path / "c.mlpackage"))
+    name = next(f.name for f in referee.subject.outputs if f.kind == "dictionary")
+    scores = {"c": 0.5, "a": 0.25, "b": 0.125}
+    assert referee.numbers(name, scores).tolist() == [0.25, 0.125, 0.5]
+    with pytest.raises(KeyError):
+        referee.numbers(name, {"a": 1.0})
+
+
+def test_biases_of_layers_with_one_for_each_channel_of_the_output(tmp_path):
+    chain = Chain((1, 3, 7, 6), (8, 3, 3, 3), (5, 8, 1, 1), (8, 5, 2, 2))
+    referee = Referee(written(chain.spec(), tmp_path / "m.mlmodel"))
+    bounds = referee.compute({"x": np.ones((1, 3, 7, 6))}).envelopes["y"]
+    found = referee.biases(bounds)
+    assert list(found) == ["layer0", "y"]  # by the layers' own names; layer1 has five channels
+    np.testing.assert_array_equal(found["layer0"], chain.biases[0])
+    np.testing.assert_array_equal(found["y"], chain.biases[2])
+
+
+def test_no_biases_below_rank_three_nor_of_a_program_nor_of_layers_without(tmp_path, model):
+    dense = Referee(written(Chain((4, 6), (5, 6)).spec(), tmp_path / "d.mlmodel"))
+    assert dense.biases(dense.compute({"x": np.ones((4, 6))}).envelopes["y"]) == {}
+    program = Referee(saved(affine("fp16"), tmp_path / "a.mlpackage"))
+    assert program.biases(program.compute({"x": X}).envelopes["y"]) == {}
+    spec = network({"x": (1, 3, 2, 2)}, ["y"], ("activation", "x", "y", {"ReLU": None}))
+    plain = Referee(written(spec, tmp_path / "r.mlmodel"))
+    assert plain.biases(plain.compute({"x": np.ones((1, 3, 2, 2))}).envelopes["y"]) == {}

@@ -9,6 +9,7 @@ import pytest
 from reporter.measure.identity import ModelIdentity
 from reporter.understand.comparison import Comparison, UnitResult
 from reporter.understand.divergence import Row, Table, compare
+from reporter.understand.understood import Bounds, Understood
 from reporter.write import report as reports
 from reporter.write.report import ModelFacts, compose, model_facts, software
 from reporter.write.repro import Repro
@@ -56,7 +57,8 @@ def listed(*rows, units=("cpu", "gpu", "ane")):
 
 
 def composed(*comparisons, devices=(), tolerance=0.01):
-    return compose(FACTS, comparisons, devices, Repro("", "anereport", ""), tolerance)
+    understood = Understood(Bounds(tolerance), comparisons)
+    return compose(FACTS, understood, devices, Repro("", "anereport", ""))
 
 
 def test_the_title_claims_no_more_than_the_comparison():
@@ -151,7 +153,7 @@ def test_what_is_missing():
 @pytest.mark.parametrize("name", ["Block.mlmodel", "two words.mlmodel", "it's.mlmodel"])
 def test_the_commands_name_the_model_as_a_shell_reads_it(name):
     facts = dataclasses.replace(FACTS, identity=IDENTITY.model_copy(update={"name": name}))
-    report = compose(facts, (), (), Repro("", "anereport", ""), 0.01)
+    report = compose(facts, Understood(Bounds(), ()), (), Repro("", "anereport", ""))
     commands = [shlex.split(m.command) for m in report.missing]
     assert commands[0] == ["anereport", "run", name, "--out", "record.json"]
     assert commands[-1] == ["anereport", "migrate", name]

@@ -7,13 +7,17 @@ import dataclasses
 import pytest
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from migrate import Operation, Options, ProgramOverview
+from migrate import Finding, Operation, Options, ProgramOverview
 from reporter.measure.identity import ModelIdentity
+from reporter.understand.assessment import Assessment
 from reporter.understand.comparison import Comparison, UnitResult
+from reporter.understand.diagnosis import Diagnosis
 from reporter.understand.divergence import Metrics, Row, Table
+from reporter.understand.explanation import Candidate, Explanation
 from reporter.understand.migrated import Variant
 from reporter.understand.reference import PROGRAM_METHOD
 from reporter.understand.sides import Outcome, Placement, Side
+from reporter.understand.signatures import Signature
 from reporter.understand.verdict import Verdict
 from reporter.write.report import (
     DeviceFact,
@@ -64,7 +68,12 @@ def model_facts(name="Tiny.mlmodel", blob="output", findings=()):
         LayerFact("conv1", "convolution", ("input1",), ("conv1_output",), (1, 2, 3, 1)),
         LayerFact(blob, "activation", ("conv1_output",), (blob,), None),
     )
-    return ModelFacts(identity, features, layers, tuple(findings))
+    url = "https://example.com/report/1"
+    lint = (
+        Finding("error", "declared-shape", f"output '{blob}'", "declares another shape", url),
+        Finding("info", "padded-rows", f"output '{blob}'", f"rows of '{blob}'", "no report known"),
+    )
+    return ModelFacts(identity, features, layers, tuple(findings), lint=lint)
 
 
 def program_facts():
@@ -87,7 +96,7 @@ def program_facts():
     )
     facts = model_facts("Tiny.mlpackage")
     identity = facts.identity.model_copy(update={"kind": "mlProgram", "spec_version": 8})
-    return dataclasses.replace(facts, identity=identity, layers=(), program=program)
+    return dataclasses.replace(facts, identity=identity, layers=(), program=program, lint=())
 
 
 def program_report():
@@ -165,7 +174,33 @@ def compared(evidence, blob="output", source="record.json"):
         reference="computed here: the network as a torch module in float64",
         units=units,
         table=Table(COLUMNS, AXES, rows),
+        diagnosis=diagnosis(blob),
     )
+
+
+def diagnosis(blob):
+    """The CPU exact, the Neural Engine not finite in one of two channels."""
+    says = f"1 of 2 channels holds one value each: '{blob}'."
+    return Diagnosis(
+        assessments={
+            "cpu": Assessment("exact", 0.0, 0, 0, 2),
+            "ane": Assessment("diverges", float("inf"), 1, 1, 2),
+        },
+        suspect="ane",
+        who=("rounding explains the CPU, and not the ANE",),
+        signatures=(
+            Signature("K1", "Stuck constant", (("channels", 1), ("value", 0.25)), says),
+            Signature("B0", "A second", (), "Beside the first."),
+        ),
+    )
+
+
+def explanation(layer="conv1"):
+    first = Candidate((f"bias-only@{layer}", f"zeroed@{layer}"), "Hold the bias.", 0.75)
+    return Explanation(
+        "seed-0", "ane", (first, Candidate(("stale@conv1",), "Be late.", float("inf"))),
+        healthy=2570.0, tried=7, possible=9, left_out=2, limit=8.0,
+    )  # fmt: skip
 
 
 def unmeasured():
@@ -235,6 +270,8 @@ def hostile_report():
         summary=f"of 6 values of output '{HOSTILE}', 5 differ",
         missing=(Missing(HOSTILE, f"anereport run {HOSTILE}"),),
         repro=Repro("", "the user", HOSTILE, f"{HOSTILE}\n```\n{HOSTILE}", building=""),
+        verdict=f"diverges: output '{HOSTILE}'",
+        explanations=(explanation(HOSTILE),),
         migration=migration(HOSTILE, HOSTILE),
     )
 
@@ -259,7 +296,12 @@ def report(kind):
         "hostile": hostile_report,
         "program": program_report,
         "migrated": lambda: report_of(
-            [compared("measured")], devices=(MEASURED_ON,), migration=migration()
+            [compared("measured")],
+            devices=(MEASURED_ON,),
+            migration=migration(),
+            verdict="diverges: output 'output' on the ANE",
+            explanations=(explanation(),),
+            limit=6.0,
         ),
     }[kind]()
 

@@ -1,0 +1,108 @@
+"""What a folder of variants holds, as one JSON file, manifest.json."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import migrate
+from reporter.measure.identity import ModelIdentity, identify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA: Literal["anereport.variants/1"] = "anereport.variants/1"
+FILE = "manifest.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class Expected(_Part):
+    """What a model should give for seeded inputs: float32 of the float64 reference."""
+
+    file: str  # in the folder; an .npz with reference::NAME per output
+    input: str  # the name of the inputs, as `anereport run` has them: seed-0
+
+
+class Entry(_Part):
+    """A variant: its model and what it tests, or why it was left out."""
+
+    kind: str
+    name: str = ""  # none where it stands for several that were left out
+    line: str = ""  # what it tests
+    file: str = ""  # of the model, in the folder
+    same: str = ""  # "equal", "equal up to ...", "another model"
+    relation: migrate.Relation | None = None  # the same, for a program to follow
+    layers: tuple[str, ...] = ()  # that were edited
+    made_of: str = ""  # of an ML Program: the file of the variant that was converted
+    identity: ModelIdentity | None = None
+    expected: Expected | None = None
+    left_out: str = ""
+
+
+class Manifest(_Part):
+    """The variants of a model, and the model itself."""
+
+    schema_: Literal["anereport.variants/1"] = Field(SCHEMA, alias="schema")
+    source: ModelIdentity
+    expected: Expected
+    variants: tuple[Entry, ...]
+
+    @property
+    def made(self) -> tuple[Entry, ...]:
+        """The variants that are there."""
+        return tuple(entry for entry in self.variants if entry.identity)
+
+    @property
+    def left_out(self) -> tuple[Entry, ...]:
+        """The variants that are not."""
+        return tuple(entry for entry in self.variants if entry.left_out)
+
+
+class ManifestError(migrate.AnereportError):
+    """A folder of variants that cannot be read, or is not as it was written."""
+
+
+def load(folder: Path) -> Manifest:
+    """Read and check a folder's manifest.json; a fault is one sentence."""
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ManifestError(f"{folder} holds no {FILE}: write it with anereport variants") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ManifestError(f"cannot read {path}: {error}") from error
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != SCHEMA:
+        raise ManifestError(
+            f"{path}: schema: expected '{SCHEMA}', found {found!r}: run anereport variants again"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        inside = ".".join(map(str, first["loc"]))
+        raise ManifestError(f"{path}: {inside}: {first['msg']}") from error
+
+
+def check(folder: Path, manifest: Manifest) -> None:
+    """Raise ManifestError if a model of the manifest is missing or not as it was written."""
+    pairs = [(manifest.source.name, manifest.source)]
+    pairs += [(entry.file, entry.identity) for entry in manifest.made if entry.identity]
+    for name, identity in pairs:
+        path = folder / name
+        if path.parent != folder:
+            raise ManifestError(f"{folder / FILE} names {name}, which is not in its folder")
+        if not path.exists():
+            raise ManifestError(f"{folder} lacks {name}: run anereport variants again")
+        if identify(path) != identity:
+            raise ManifestError(f"{path} is not as it was written: run anereport variants again")
+
+
+def dumps(manifest: Manifest) -> str:
+    """Return the manifest's JSON text."""
+    return manifest.model_dump_json(by_alias=True, indent=1) + "\n"

@@ -1,0 +1,119 @@
+"""The verdict in one line: the worst output's word, where it is, and how far off."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from reporter.understand.assessment import Assessment
+from reporter.understand.comparison import Comparison, UnitResult
+from reporter.understand.diagnosis import Diagnosis
+from reporter.understand.divergence import Table
+from reporter.understand.headline import headline, sentence, verdict
+
+NOTE = "computed here"
+
+
+def compared(word=None, ratio=0.0, *, output="y", unit="ane", beyond=0, **more):
+    known = None
+    if word:
+        assessed = Assessment(word, ratio, 7, beyond, 1600)
+        known = Diagnosis({unit: assessed}, unit, (), ())
+    fields = {
+        "shape": (1, 2), "source": "r.json", "device": "desk", "evidence": "measured",
+        "input": "i", "reference": NOTE, "units": (), "table": Table((), (), ()),
+    }  # fmt: skip
+    return Comparison(output=output, diagnosis=known, **(fields | more))
+
+
+@pytest.mark.parametrize("unit", ["cpu", "gpu", "ane", "all"])
+def test_each_word_says_where_it_is(unit):
+    place = f"output 'y' on the {unit.upper()}"
+    for word, ratio, beyond, text in [
+        ("exact", 0, 0, f"exact: {place} is the reference, rounded to its type"),
+        ("rounding", 1.23456, 0,
+         f"rounding: {place}, 1.23 times what rounding explains in channel 7; "
+         "no channel is beyond 8 times"),
+        ("suspicious", 9.5, 1,
+         f"suspicious: {place}, 9.5 times what rounding explains in channel 7; "
+         "1 of 1,600 channels are beyond 8 times"),
+        ("diverges", math.inf, 1600,
+         f"diverges: {place}, inf times what rounding explains in channel 7; "
+         "1,600 of 1,600 channels are beyond 8 times"),
+    ]:  # fmt: skip
+        assert verdict(compared(word, ratio, unit=unit, beyond=beyond), 8) == text
+
+
+def test_an_unfit_input_asks_for_another():
+    said = verdict(compared("unfit", 0.5), 8)
+    assert said.startswith("unfit: on this input rounding alone makes errors as large as output")
+    assert said.endswith("measure another")
+
+
+def test_the_limit_is_said():
+    assert verdict(compared("rounding", 1), 12.5).endswith("no channel is beyond 12.5 times")
+
+
+def test_simulated_results_say_so():
+    assert "on the ANE (SIMULATED), 3 times" in verdict(
+        compared("rounding", 3, evidence="simulated"), 8
+    )
+
+
+def test_the_worst_output_is_the_headline():
+    several = [
+        compared("rounding", 7.9, output="a"), compared("suspicious", 8.1, output="b"),
+        compared("diverges", 13, output="c"), compared("diverges", 40, output="d"),
+        compared("exact", output="e"), compared("unfit", 99, output="f"), compared(output="g"),
+    ]  # fmt: skip
+    said = [headline(several[:n], 8) for n in range(1, 8)]
+    assert [s.split("'")[1] for s in said] == ["a", "b", "c", "d", "d", "d", "d"]
+    assert headline(several[::-1], 8) == said[-1]
+    without_wrong = [several[0], several[4], several[5]]
+    assert headline(without_wrong, 8).startswith("unfit: ")
+    assert headline([several[4], several[0]], 8).startswith("rounding: ")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"reference": "not available: no model was given", "against": "the CPU's values"},
+         "not available: no model was given"),
+        ({"unexplained": "layer 'n' draws random numbers"}, "layer 'n' draws random numbers"),
+        ({"units": (UnitResult("cpu", "not measured"), UnitResult("ane", "failed in load: m"))},
+         "output 'y': ANE failed in load: m"),
+        ({"units": (UnitResult("gpu", "measured, of another shape: 3"),
+                    UnitResult("ane", "gave no such output"))},
+         "output 'y': GPU measured, of another shape: 3, ANE gave no such output"),
+        ({"units": (UnitResult("ane", "measured"),)},
+         "output 'y': ANE measured, but not as the model declares it"),
+        ({"units": (UnitResult("ane", "not measured"),)}, "output 'y': not measured"),
+    ],
+)  # fmt: skip
+def test_where_there_is_no_verdict_it_says_why(more, words):
+    """Never that the reference is there, which is no reason."""
+    assert headline([compared(**more)], 8) == verdict(compared(**more), 8) == f"no verdict: {words}"
+
+
+def test_reasons_are_said_once():
+    one, other = ({"unexplained": reason} for reason in ("first", "second"))
+    several = [compared(**one), compared(**other), compared(**one, output="z")]
+    assert headline(several, 8) == "no verdict: first; second"
+
+
+def test_nothing_to_judge():
+    assert headline([], 8) == "no verdict: the results hold no output of numbers"
+
+
+@pytest.mark.parametrize("status", ["failed in load: m", "measured, of another shape: 3"])
+def test_a_right_output_does_not_hide_one_that_could_not_be_judged(status):
+    """The Neural Engine failed on one output; the CPU, or another output, is right."""
+    failed = compared(output="a", units=(UnitResult("ane", status),))
+    assert not headline([compared("exact", output="b", unit="cpu"), failed], 8).startswith("exact")
+
+
+def test_a_sentence_begins_with_a_capital_letter():
+    assert sentence("exact: output 'y'") == "Exact: output 'y'"
+    assert sentence("the CPU") == "The CPU"
+    assert sentence("") == ""
