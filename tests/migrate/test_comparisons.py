@@ -39,7 +39,7 @@ def as_image(color):
 @pytest.mark.parametrize(("color", "order"), [("RGB", [0, 1, 2]), ("BGR", [2, 1, 0])])
 def test_an_image_has_its_pixels_in_the_features_own_order(color, order):
     """What is seen is RGB, whatever the network computes."""
-    network, feature = as_image(color)
+    _, feature = as_image(color)
     seen = X[0].astype(np.uint8)[order].transpose(1, 2, 0)
     found = migrate.output_numbers(feature, Image.fromarray(seen))
     assert (found.shape, found.dtype) == ((1, 3, 2, 4), np.float64)
@@ -48,7 +48,7 @@ def test_an_image_has_its_pixels_in_the_features_own_order(color, order):
 
 
 def test_a_gray_image():
-    network, feature = as_image("GRAYSCALE")
+    _, feature = as_image("GRAYSCALE")
     seen = Image.fromarray(X[0, 0].astype(np.uint8))
     np.testing.assert_array_equal(migrate.output_numbers(feature, seen), X[:, :1])
 
