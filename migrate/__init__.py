@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from migrate.program_envelope import program_envelopes
     from migrate.source import to_source
     from migrate.spec import load_spec
+    from migrate.variation import LeftOut, Rearrangement, Relation, Variant, each_variant, variants
+    from migrate.variation import kinds as variant_kinds
     from migrate.verification import LayerMap, Verification, verify
     from migrate.weights import count as weight_count
 
@@ -89,6 +91,13 @@ _HOMES = {
     "to_pil": "features",
     "to_source": "source",
     "to_torch": "module",
+    "LeftOut": "variation",
+    "Rearrangement": "variation",
+    "Relation": "variation",
+    "Variant": "variation",
+    "each_variant": "variation",
+    "variant_kinds": "variation.kinds",
+    "variants": "variation",
     "LayerMap": "verification",
     "Verification": "verification",
     "verify": "verification",
@@ -111,6 +120,7 @@ __all__ = [
     "Interpreter",
     "Layer",
     "LayerMap",
+    "LeftOut",
     "Mismatch",
     "Model",
     "ModelError",
@@ -119,9 +129,12 @@ __all__ = [
     "OptionError",
     "Options",
     "ProgramOverview",
+    "Rearrangement",
+    "Relation",
     "Rounding",
     "Tried",
     "UnsupportedError",
+    "Variant",
     "Verification",
     "channels",
     "convert",
@@ -131,6 +144,7 @@ __all__ = [
     "default_shape",
     "describe_program",
     "differ_otherwise",
+    "each_variant",
     "envelopes",
     "evaluate",
     "fault",
@@ -151,6 +165,8 @@ __all__ = [
     "to_pil",
     "to_source",
     "to_torch",
+    "variant_kinds",
+    "variants",
     "verify",
     "weight_count",
 ]

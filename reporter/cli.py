@@ -66,6 +66,10 @@ Custom = Annotated[
     list[str],
     typer.Option(help="Builder of a custom layer: [CLASS=]package.module:function. Repeatable."),
 ]
+Records = Annotated[
+    list[Path],
+    typer.Option(help="Records, or a folder of them, of the model and of what it became."),
+]
 Limit = Annotated[
     float, typer.Option(help="How many times what rounding explains a channel may be off.")
 ]
@@ -224,10 +228,7 @@ def migrate(
             "--matrix", help="Make all models of the experiment: each release, features, fp32."
         ),
     ] = False,
-    record: Annotated[
-        list[Path],
-        typer.Option(help="Records, or a folder of them, of the model and of what it became."),
-    ] = [],  # noqa: B006
+    record: Records = [],  # noqa: B006
     custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
@@ -332,6 +333,46 @@ def lint(
         typer.echo(line)
     if linting.failed(found, strict):
         raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=UNDERSTAND)
+def variants(
+    model: Annotated[
+        Path, typer.Argument(help="An .mlmodel: a NeuralNetwork.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write (default: MODEL-variants).")
+    ] = None,
+    record: Records = [],  # noqa: B006
+    limit: Limit = 8.0,
+    custom: Custom = [],  # noqa: B006
+    force: Force = False,
+) -> None:
+    """Write the edits of a model that a person would try by hand, and read their records.
+
+    Each is a model of its own, proved in PyTorch to be what manifest.json says of it. With records
+    of them a folder that is there is kept, and what they say is printed.
+    Example: anereport variants Block.mlmodel --out variants
+    """
+    from reporter.write import variants as writing
+
+    folder = out or Path(writing.default_folder(model))
+    if record:
+        with _shown() as progress:
+            if force or not folder.exists():
+                writing.write(model, folder, force, progress, custom)
+            said = writing.read(model, folder, record, limit, progress, custom)
+        for sentence in said:
+            typer.echo(sentence)
+        return
+    with _shown() as progress:
+        manifest = writing.write(model, folder, force, progress, custom)
+    for entry in manifest.made:
+        typer.echo(f"{entry.file}: {entry.same}. {entry.line}")
+    for entry in manifest.left_out:
+        typer.echo(f"left out: {entry.name or entry.kind}: {entry.left_out}")
+    typer.echo(f"to measure: anereport run {folder} --out {folder.name}-records")
+    typer.echo(f"wrote {len(manifest.made)} models and manifest.json to {folder}")
 
 
 @app.command(rich_help_panel=MEASURE)

@@ -47,6 +47,17 @@ def load(
     return found
 
 
+def record_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of records, those in a folder one by one."""
+    found = []
+    for path in paths:
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not inside:
+            raise RecordError(f"{path} holds no record: no file in it ends in .json")
+        found += inside
+    return found
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()

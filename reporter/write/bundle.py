@@ -88,9 +88,15 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def _ours(folder: Path) -> bool:
-    """Tell whether a folder is empty, or one of a report, a migration, a source or of records."""
+    """Tell whether a folder is empty, or one of a report, a migration, a source, variants, records.
+
+    Others have a manifest.json too, so that is looked into.
+    """
     names = {path.name for path in folder.iterdir()}
     made = {"report.json", "migration.json"} & names or names <= {"model.py", "weights.npz"}
+    if "manifest.json" in names and (folder / "manifest.json").is_file():
+        with (folder / "manifest.json").open("rb") as stream:
+            made = made or b'"anereport.variants/' in stream.read(100)
     return bool(made) or all(name.endswith(".json") for name in names)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import migrate
 from reporter.measure import coreml, record
 from reporter.measure.record import RecordError
+from reporter.measure.results import record_files
 from reporter.progress import Progress, Silent
 from reporter.understand import experiment, migrated
 from reporter.understand.migrated import Migration, MigrationError
@@ -51,7 +52,7 @@ def write(
     choose = wanting.whole if matrix else wanting.one
     options = options or migrate.Options()
     wanted = choose(model, options)
-    given = [(path.name, record.load(path)) for path in _files(records)]
+    given = [(path.name, record.load(path)) for path in record_files(records)]
     kept = bool(given) and not force and out.exists()
     check_free(out, force or kept)
     progress.expect(1 if kept else 4 + 2 * len(wanted))
@@ -129,17 +130,6 @@ def _matching(out: Path, subject: Subject, wanted: Sequence[Wanted]) -> Migratio
         )
     migrated.check(out, known)
     return known
-
-
-def _files(records: Sequence[Path]) -> list[Path]:
-    """Return records, those in a folder one by one."""
-    found = []
-    for path in records:
-        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        if not inside:
-            raise RecordError(f"{path} holds no record: no file in it ends in .json")
-        found += inside
-    return found
 
 
 def _measured(
