@@ -57,8 +57,8 @@ class Comparer:
         self._known: dict[tuple[str, str], dict[str, Envelope] | AnereportError] = {}
 
     def module(self) -> None:
-        """Compare the module in float32."""
-        self._compare(TORCH, "fp32", lambda inputs: _of_module(self.net, inputs))
+        """Compare the module in float32, by float16's envelope: float32's is made of its errors."""
+        self._compare(TORCH, "fp16", lambda inputs: _of_module(self.net, inputs))
 
     def program(self, program: Program) -> None:
         """Compare an ML Program, by the envelope of its precision."""

@@ -89,7 +89,7 @@ def _without_shapes(source: Any) -> Any:
 def _models(spec: Any) -> Iterator[Any]:
     """Yield a model, and of a pipeline its stages."""
     yield spec
-    kind = spec.WhichOneof("Type")
+    kind = spec.WhichOneof("Type") or ""
     if kind.startswith("pipeline"):
         held = getattr(spec, kind)
         for stage in (held if kind == "pipeline" else held.pipeline).models:

@@ -39,8 +39,8 @@ class Program:
 
     def __init__(self, net: Model, name: str, program: Any, layout: Layout) -> None:
         self.net, self.name, self.program, self.layout = net, name, program, layout
-        single = describe_program(program).precision in ("fp32", "integers")
-        self.precision = "fp32" if single else "fp16"  # by which it is judged
+        halves = describe_program(program).in_float16
+        self.precision = "fp16" if halves else "fp32"  # by which it is judged
         self.function = load(program).function
         self.constants = list(constants(self.function))
         self.scopes = scopes(program)

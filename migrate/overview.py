@@ -51,6 +51,11 @@ class ProgramOverview:
     labels: tuple[str, ...] | tuple[int, ...]
     weights_size: int  # bytes of the weight files
 
+    @property
+    def in_float16(self) -> bool:
+        """Whether anything is computed in float16."""
+        return self.precision in ("fp16", "mixed")
+
 
 def describe_program(program: Any) -> ProgramOverview:
     """Return the overview of an `MLModel` of type ML Program or an .mlpackage path.

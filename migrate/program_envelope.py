@@ -49,7 +49,7 @@ def _refuse(overview: ProgramOverview) -> None:
             f"operation {random[0].name!r} ({random[0].kind}) draws random numbers, which are "
             "others on each system: there is no reference to tell rounding by"
         )
-    if overview.precision not in ("fp16", "mixed"):
+    if not overview.in_float16:
         raise UnsupportedError(
             f"the program computes in {overview.precision}: there is no float16 rounding in it"
         )

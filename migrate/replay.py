@@ -14,10 +14,11 @@ from torch.func import functional_call
 
 from migrate import features
 from migrate.envelope import rounded
+from migrate.errors import ModelError
 from migrate.replay_plan import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from migrate.module import Model
     from migrate.replay_plan import Step, Values
@@ -79,8 +80,11 @@ class Replay:
                 if not any(n in live for n in step.reads):
                     continue
                 results = run_step(step, [self._value(n, live) for n in step.reads])
-                pairs = zip(step.writes, results, strict=True)
-                live.update({n: x for n, x in pairs if x is not None and not self.same(n, x)})
+                for n, x in zip(step.writes, results, strict=True):
+                    if x is not None and not self.same(n, x):
+                        live[n] = x
+                    elif x is None and self.values[n] is not None:
+                        self._refuse_lost(n, i, ends)
             for n in [n for n in live if self.last_readers[n] <= i and n not in ends]:
                 del live[n]
             if not live:
@@ -88,6 +92,11 @@ class Replay:
             if known and known(i, live):
                 return None
         return live
+
+    def _refuse_lost(self, number: int, at: int, ends: Collection[int]) -> None:
+        """Raise ModelError if a value that is needed is not written any more, as in a branch."""
+        if number in ends or self.last_readers[number] > at:
+            raise ModelError("a blob that is read later is not written any more")
 
     def same(self, number: int, x: Tensor) -> bool:
         """Tell whether a value is the kept one, bit for bit."""

@@ -111,7 +111,8 @@ class Injection:
             if not all(name in self.seen for name in layer.inputs):
                 return value  # another layer of a branch writes the blob, and this one has not run
             self.inputs = tuple(self.seen[name] for name in layer.inputs)
-            self.stale = self._of_previous() if self.entry.name == "stale" else {}
+            if self.entry.name == "stale" and not self.stale:
+                self.stale = self._of_previous()
         site = Site(self.place, self.inputs, value, index, self.choice, self.stale.get(blob))
         return self.entry.change(site) if self.entry.where(site) else value
 

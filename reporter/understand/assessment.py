@@ -80,6 +80,8 @@ def assess(values: Any, envelope: Envelope, limit: float = LIMIT) -> Assessment:
 def _word(values: Any, envelope: Envelope, ratio: float, limit: float) -> Word:
     if _exact(np.asarray(values), envelope.reference):
         return "exact"
+    if math.isinf(ratio):
+        return "diverges"
     if envelope.unfit:
         return "unfit"
     if ratio <= limit:

@@ -141,7 +141,9 @@ def _who(assessments: Mapping[str, Assessment], found: Numbers) -> Iterator[str]
 def _agree(assessments: Mapping[str, Assessment], found: Numbers) -> bool:
     """Tell whether all wrong units gave nearly the same, to float16's digits."""
     calls = [found.calls[unit][0] for unit, a in assessments.items() if a.wrong]
-    return all(np.allclose(calls[0], call, rtol=2**-9, equal_nan=True) for call in calls[1:])
+    return all(
+        np.allclose(calls[0], call, rtol=2**-9, atol=0, equal_nan=True) for call in calls[1:]
+    )
 
 
 def _same_bits(found: Numbers, one: str, other: str) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 import migrate
 from reporter.measure.record import of
+from reporter.understand.assessment import LIMIT
 from reporter.understand.reference import arrays
 from reporter.understand.sides import Trial, side
 from reporter.understand.verdict import UNMEASURED, Verdict, judge
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
     from reporter.measure.identity import ModelIdentity
     from reporter.measure.record import Record, Run
     from reporter.understand.migrated import Migration, Variant
-    from reporter.understand.sides import Side
 
     Envelopes = dict[str, Envelope]
     Named = tuple[str, Record]  # a record, and what its file is called
 
-HALVES = ("fp16", "mixed")  # precisions of programs that the Neural Engine may run
+UNFIT = "rounding alone makes errors as large as an output: these inputs cannot tell"
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,20 @@ def verdicts(
     records: Sequence[Named],
     called: str,
     tell: Callable[[str], None],
+    limit: float = LIMIT,
 ) -> tuple[Verdict, ...]:
     """Return the verdicts on every variant in a migration's folder, at least one each.
 
     `net` is the NeuralNetwork's module; records of other models are left aside; `called` is what
-    the user knows the folder as; `tell` is told what is compared.
+    the user knows the folder as; `tell` is told what is compared;
+    `limit` is how many times what rounding explains is still right.
     """
     yardstick = Yardstick(net)
     found: list[Verdict] = []
     for variant in migration.others:
         tell(f"comparing records of {variant.name}")
         commands = _commands(migration, variant, called)
-        pair = _Pair(migration.source, variant, folder / variant.name, yardstick, commands)
+        pair = _Pair(migration.source, variant, folder / variant.name, yardstick, commands, limit)
         found += pair.verdicts(
             [r for r in records if of(r[1], migration.source)],
             [r for r in records if variant.identity and of(r[1], variant.identity)],
@@ -118,7 +120,7 @@ class Yardstick:
 
         `names` are the program's, by those of the network.
         """
-        own = migrate.program_envelopes(package, {names[k]: v for k, v in inputs.items()})
+        own = migrate.program_envelopes(package, {names.get(k, k): v for k, v in inputs.items()})
         found = {}
         for name, known in self.of_network(inputs).items():
             envelope = own.get(names[name], known)  # an output that is lost is judged as a failure
@@ -137,14 +139,15 @@ class _Pair:
         path: Path,
         yardstick: Yardstick,
         commands: tuple[str, str],
+        limit: float,
     ) -> None:
         self.source, self.variant, self.path, self.yardstick = source, variant, path, yardstick
         self.names = {c.name_before: c.name_after for c in variant.features}
         program = variant.options is not None
-        self.halves = program and migrate.describe_program(path).precision in HALVES
+        self.halves = program and migrate.describe_program(path).in_float16
         self.single = program and not self.halves
         self.outputs = {f.name: f for f in yardstick.net.network.outputs}
-        self.commands = commands
+        self.commands, self.limit = commands, limit
 
     def verdicts(self, befores: Sequence[Named], afters: Sequence[Named]) -> Iterator[Verdict]:
         """Yield a verdict for each place that has records; one if there is none."""
@@ -178,10 +181,17 @@ class _Pair:
         if not before and befores and afters:
             return verdict
         try:
-            sides = self._before(before), self._after(after)
+            trials = self._before(before), self._after(after)
         except migrate.AnereportError as error:
             return replace(verdict, reasons=(f"no reference can be computed: {error}",))
-        word, reasons = judge(*sides, single=self.single)
+        if any(e.unfit for side in trials for trial in side for e in trial.envelopes.values()):
+            return replace(verdict, reasons=(UNFIT,))
+        names = (self.source.name, self.variant.name)
+        sides = [
+            side(name, found, self.limit) if found else None
+            for name, found in zip(names, trials, strict=True)
+        ]
+        word, reasons = judge(sides[0], sides[1], self.single)
         missing = dict.fromkeys(c for s, c in zip(sides, self.commands, strict=True) if s is None)
         return replace(
             verdict,
@@ -192,21 +202,19 @@ class _Pair:
             commands=(tuple(missing) or verdict.commands) if word == UNMEASURED else (),
         )
 
-    def _before(self, given: Sequence[Given]) -> Side | None:
-        trials = [
+    def _before(self, given: Sequence[Given]) -> list[Trial]:
+        return [
             Trial(
                 g.records, g.runs, self.yardstick.of_network(g.inputs), partial(self._numbers, {})
             )
             for g in given
         ]
-        return side(self.source.name, trials) if trials else None
 
-    def _after(self, given: Sequence[Given]) -> Side | None:
-        trials = [
+    def _after(self, given: Sequence[Given]) -> list[Trial]:
+        return [
             Trial(g.records, g.runs, self._envelopes(g), partial(self._numbers, self.names))
             for g in given
         ]
-        return side(self.variant.name, trials) if trials else None
 
     def _envelopes(self, given: Given) -> Envelopes:
         if self.halves:

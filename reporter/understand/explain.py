@@ -40,7 +40,7 @@ def explain(
     referee = Referee(model, custom) if model else None
     if not isinstance(found, Record):
         progress.step("trying faults")
-        left = (f"{sentence(s)}." for s in listed_faults.said(found, referee))
+        left = (f"{sentence(s)}." for s in listed_faults.said(found, referee, bounds.budget))
         return [*listing.statements(found), *left]
     known = understood.of_records([(path.name, found)], referee, bounds, progress)
     return list(_lines(found, known))

@@ -107,7 +107,7 @@ def explain(
     progress.expect(len(faults))
     classes: list[_Class] = []
     tried = 0
-    for one in _within(budget, counterfactuals.search(faults)):
+    for one in within(budget, counterfactuals.search(faults)):
         tried += 1
         progress.step(f"trying {one.fault}")
         if one.same_as is not None:
@@ -151,10 +151,11 @@ def of_record(
     end, previous = time.monotonic() + budget, None
     for name, values in record.inputs.items():
         inputs = arrays(values)
+        reference = referee.compute(inputs)
         known = [c.diagnosis for c in compared if c.input == name and c.diagnosis]
         worst = max(known, key=lambda d: d.worst.severity, default=None)
         if worst and worst.worst.wrong and budget > 0:
-            envelopes = referee.compute(inputs).envelopes
+            envelopes = reference.envelopes
             runs = [run for run in record.runs if run.input == name]
             found.append(
                 explain(
@@ -170,7 +171,7 @@ def of_record(
                     progress=progress,
                 )
             )
-        previous = inputs
+        previous = inputs if reference.computed else None
     return found
 
 
@@ -203,13 +204,13 @@ def _found(one: Explanation) -> str:
             f"none of the {one.tried:,} single faults tried gives the outputs {where}; the "
             f"nearest, {best.faults[0]}, is {best.residual:.3g} times what rounding explains away"
         )
-    others = f" (the same as {_some(best.faults[1:])})" if best.faults[1:] else ""
+    others = f" (the same as {some(best.faults[1:])})" if best.faults[1:] else ""
     text = (
         f"one fault gives the outputs {where} {_closely(best.residual)}: {best.faults[0]}{others}, "
         f"that is to {_uncapitalized(best.says)}"
     )
     more = [f"{c.faults[0]} ({c.residual:.3g})" for c in one.found[1:]]
-    return f"{text}; so do, less well, {_some(more)}" if more else text
+    return f"{text}; so do, less well, {some(more)}" if more else text
 
 
 def _how_far(one: Explanation) -> list[str]:
@@ -235,8 +236,9 @@ def _closely(residual: float) -> str:
     return f"to {residual:.3g} times what rounding explains" if residual else "exactly"
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if names[NAMED:] else "")
+def some(names: Sequence[str], most: int = NAMED) -> str:
+    """Return names in a sentence, the first of them and how many more."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
 
 
 def _uncapitalized(sentence: str) -> str:
@@ -249,7 +251,7 @@ def check_budget(budget: float) -> None:
         raise AnereportError(f"a budget is a number of seconds, not {budget}")
 
 
-def _within(budget: float, tries: Iterator[migrate.Tried]) -> Iterator[migrate.Tried]:
+def within(budget: float, tries: Iterator[migrate.Tried]) -> Iterator[migrate.Tried]:
     """Yield until the budget is spent; at least one."""
     end = time.monotonic() + budget
     for one in tries:

@@ -125,7 +125,7 @@ def _judged(opened: Opened, givens: Sequence[_Given], limit: float, empty: Judge
     counted = [given.only(own) for given in givens]
     if not all(given.envelopes for given in counted):
         return replace(empty, word="set aside", reason="none of its outputs is made of numbers")
-    whole = side(opened.member.name, [_trial(opened, g, BOTH_UNITS) for g in counted])
+    whole = side(opened.member.name, [_trial(opened, g, BOTH_UNITS) for g in counted], limit)
     attempts = tuple(_attempts(opened, counted, limit))
     judged = replace(
         empty,
@@ -183,7 +183,7 @@ def _attempts(opened: Opened, givens: Sequence[_Given], limit: float) -> Iterato
         for source, run in given.runs:
             if run.unit == "ane":
                 trial = Trial((source,), (run,), given.envelopes, opened.numbers)
-                yield _attempt(source, i, side("", [trial]).ane, limit)
+                yield _attempt(source, i, side("", [trial], limit).ane, limit)
 
 
 def _attempt(source: str, number: int, outcome: Outcome, limit: float) -> Attempt:
@@ -224,7 +224,7 @@ def _aside(opened: Opened, givens: Sequence[_Given], whole: Side, limit: float) 
         )
     if cpu.state == "failed":
         return f"it fails on the CPU too ({cpu.detail})"
-    if not cpu.ratio <= limit:
+    if cpu.state == "wrong":
         return f"its CPU output is wrong too ({cpu.ratio:.3g} times what rounding explains)"
     if all(_constant(opened, given) for given in givens):
         return "its output is constant on the CPU: it is refused as trivial"

@@ -21,10 +21,11 @@ import numpy as np
 
 import migrate
 from reporter.measure.inputs import seeded
+from reporter.understand.explanation import BUDGET, some, within
 from reporter.understand.listing import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -52,10 +53,15 @@ class Left:
         return sum(len(faults) for _, faults in self.classes)
 
 
-def said(listing: Listing, referee: Referee | None) -> list[str]:
+def said(listing: Listing, referee: Referee | None, budget: float = BUDGET) -> list[str]:
     """Return which faults of a NeuralNetwork a listing leaves, in sentences; none without one."""
     units = _suspect(listing)
-    if referee is None or units is None or not isinstance(referee.subject, migrate.Network):
+    if (
+        not budget
+        or referee is None
+        or units is None
+        or not isinstance(referee.subject, migrate.Network)
+    ):
         return []
     try:
         counterfactuals = migrate.Counterfactuals(referee.net, dict(seeded(referee.model)))
@@ -65,7 +71,7 @@ def said(listing: Listing, referee: Referee | None) -> list[str]:
     names = [name for name, values in counterfactuals.healthy.items() if values.size == size]
     if not names:
         return [f"no fault can be tried: no output of the model has {size:,} values"]
-    left = faults(listing, names[0], counterfactuals)
+    left = faults(listing, names[0], counterfactuals, budget)
     return sentences(left, units[0]) if left else []
 
 
@@ -75,7 +81,12 @@ def _suspect(listing: Listing) -> tuple[str, str] | None:
     return (there[0], there[-1]) if len(there) > 1 else None
 
 
-def faults(listing: Listing, output: str, counterfactuals: migrate.Counterfactuals) -> Left | None:
+def faults(
+    listing: Listing,
+    output: str,
+    counterfactuals: migrate.Counterfactuals,
+    budget: float = BUDGET,
+) -> Left | None:
     """Return which faults make rows of an output as listed; None if the listed rows are right.
 
     Raises ValueError for a listing of one unit alone.
@@ -90,7 +101,7 @@ def faults(listing: Listing, output: str, counterfactuals: migrate.Counterfactua
     rows = np.array([line.index for line in listing.lines])
     made: dict[str, NDArray[Any]] = {}
     tried = 0
-    for one in counterfactuals.search(counterfactuals.possible([output])):
+    for one in within(budget, counterfactuals.search(counterfactuals.possible([output]))):
         tried += 1
         if one.same_as is not None and str(one.same_as) in made:
             made[str(one.fault)] = made[str(one.same_as)]
@@ -166,14 +177,10 @@ def sentences(left: Left, unit: str) -> list[str]:
     everything = [fault for _, names in left.classes for fault in names]
     found = [
         f"{left.count} of {left.tried:,} single faults make {left.kind} rows of these, as the "
-        f"{NAMES[unit]} has them: {_some(everything)} (no residual is computed: the listing "
+        f"{NAMES[unit]} has them: {some(everything, 6)} (no residual is computed: the listing "
         "carries neither inputs nor weights)"
     ]
     if len(left.classes) > 1:
-        told = "; ".join(f"{kind} rows leave {_some(names)}" for kind, names in left.classes)
+        told = "; ".join(f"{kind} rows leave {some(names, 6)}" for kind, names in left.classes)
         found.append(f"print rows {left.first:,} to {left.last:,} next: {told}")
     return found
-
-
-def _some(names: Sequence[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")

@@ -128,6 +128,8 @@ def check(folder: Path, migration: Migration) -> None:
     """Raise MigrationError if a model of the migration is missing or not as it was written."""
     for variant in migration.made:
         path = folder / variant.name
+        if path.parent != folder:
+            raise MigrationError(f"{folder / FILE} names {variant.name}, not in its folder")
         if not path.exists():
             raise MigrationError(f"{folder} lacks {variant.name}: run anereport migrate again")
         if identify(path) != variant.identity:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import migrate
+from reporter.understand.assessment import LIMIT
 from reporter.understand.reference import arrays
 
 if TYPE_CHECKING:
@@ -74,9 +75,12 @@ class Trial:
     numbers: Callable[[str, Mapping[str, Any]], Any]  # an output's array of a run's outputs
 
 
-def side(model: str, trials: Sequence[Trial]) -> Side:
-    """Return the side of a model whose runs these are."""
-    outcomes = {unit: _outcomes(trials, unit) for unit in UNITS}
+def side(model: str, trials: Sequence[Trial], limit: float = LIMIT) -> Side:
+    """Return the side of a model whose runs these are.
+
+    `limit` is how many times what rounding explains is still right.
+    """
+    outcomes = {unit: _outcomes(trials, unit, limit) for unit in UNITS}
     overflows = [blob for t in trials for e in t.envelopes.values() for blob in e.beyond_range]
     plans = [run.plan for run in _runs(trials, "ane") if run.plan]
     return Side(
@@ -96,7 +100,7 @@ def _runs(trials: Iterable[Trial], unit: str) -> list[Run]:
     return [run for trial in trials for run in trial.runs if run.unit == unit]
 
 
-def _outcomes(trials: Iterable[Trial], unit: str) -> list[Outcome]:
+def _outcomes(trials: Iterable[Trial], unit: str, limit: float) -> list[Outcome]:
     """Return an outcome for each output of each run of a unit; one for a run that failed."""
     found = []
     for trial in trials:
@@ -107,11 +111,11 @@ def _outcomes(trials: Iterable[Trial], unit: str) -> list[Outcome]:
                 detail = f"{run.failure.stage}: {run.failure.message}"
                 found.append(Outcome("failed", math.inf, "", detail))
                 continue
-            found += [_outcome(trial, name, run) for name in trial.envelopes]
+            found += [_outcome(trial, name, run, limit) for name in trial.envelopes]
     return found
 
 
-def _outcome(trial: Trial, name: str, run: Run) -> Outcome:
+def _outcome(trial: Trial, name: str, run: Run, limit: float) -> Outcome:
     envelope = trial.envelopes[name]
     try:
         values = trial.numbers(name, arrays(run.outputs or {}))
@@ -122,7 +126,7 @@ def _outcome(trial: Trial, name: str, run: Run) -> Outcome:
         return Outcome("failed", math.inf, name, f"output '{name}': {error}")
     except (AttributeError, TypeError, ValueError):  # a string or a dictionary in an array's place
         return Outcome("failed", math.inf, name, f"output '{name}' is not of the declared kind")
-    return Outcome("right" if worst <= migrate.ENVELOPE_K else "wrong", worst, name)
+    return Outcome("right" if worst <= limit else "wrong", worst, name)
 
 
 def _of_cpu(trials: Iterable[Trial], outcomes: Sequence[Outcome]) -> Outcome:

@@ -10,12 +10,12 @@ from migrate import AnereportError
 from reporter.understand import experiment, migrated
 from reporter.understand.migrated import Migration, MigrationError
 from reporter.write.bundle import copy, say
-from reporter.write.making import Subject
 from reporter.write.migration import PAGE, default_folder, page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import migrate
     from reporter.measure.identity import ModelIdentity
     from reporter.measure.record import Record
     from reporter.progress import Progress
@@ -39,15 +39,14 @@ class Attached:
 
     def judged(
         self,
-        model: Path,
-        custom: Sequence[str],
+        net: migrate.Model,
         records: Sequence[tuple[str, Record]],
+        limit: float,
         progress: Progress,
     ) -> Attached:
-        """Return it with the verdicts that these records give."""
-        net = Subject(model, custom).net
+        """Return it with the verdicts that these records give; `net` is the source's module."""
         verdicts = experiment.verdicts(
-            self.migration, self.folder, net, records, str(self.folder), progress.step
+            self.migration, self.folder, net, records, str(self.folder), progress.step, limit
         )
         migration = self.migration.model_copy(update={"verdicts": verdicts})
         return replace(self, migration=migration)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import migrate
 from migrate import AnereportError
 from reporter.measure import coreml, inputs, results, subject
+from reporter.measure.identity import identify
 from reporter.measure.record import Record, RecordError, dumps, of
 from reporter.progress import Progress, Silent
 from reporter.understand import comparison, listed_faults
@@ -72,18 +73,21 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     others = attached.migration.identities if attached else ()
     found = [(p, results.load(p, facts.identity, options.shape, others)) for p in options.records]
     kept = attached.records({r.evidence for _, r in _records(found)}) if attached else []
-    found = found or [(path, r) for path, r in kept if of(r, facts.identity)]
+    if not any(not isinstance(r, Record) or of(r, facts.identity) for _, r in found):
+        found += [(path, r) for path, r in kept if of(r, facts.identity)]
     if not found and coreml.available():
         progress.step("measuring on this Mac")
         found = [(Path("measured here"), coreml.measure(model))]
     if len({r.evidence for _, r in _records(found)}) > 1:
         raise AnereportError("records are measured and simulated: make a report of each kind")
-    understood = _understood(Referee(model, options.custom), facts, found, options, progress)
+    referee = Referee(model, options.custom)
+    understood = _understood(referee, facts, found, options, progress)
     if attached:
         progress.step("judging the migration")
-        found += [(path, r) for path, r in kept if r not in [other for _, other in found]]
+        given = {redact(dumps(r)) for _, r in _records(found)}  # as they are kept
+        found += [(path, r) for path, r in kept if redact(dumps(r)) not in given]
         named = [(path.name, r) for path, r in _records(found)]
-        attached = attached.judged(model, options.custom, named, progress)
+        attached = attached.judged(referee.net, named, options.bounds.limit, progress)
     progress.step("running the repro script in a clean process")
     repro = _repro(model, facts, options)
     migration = attached.migration if attached else None
@@ -125,10 +129,14 @@ def _understood(
     known = understanding.of_records(own, referee, options.bounds, progress)
     listed = [
         comparison.from_listing(
-            r, path.name, "", _listed_output(facts, r, path), listed_faults.said(r, referee)
+            listing,
+            path.name,
+            "",
+            _listed_output(facts, listing, path),
+            listed_faults.said(listing, referee, options.bounds.budget),
         )
-        for path, r in found
-        if not isinstance(r, Record)
+        for path, listing in found
+        if not isinstance(listing, Record)
     ]
     comparisons = (*known.comparisons, *listed)
     if not comparisons:
@@ -222,8 +230,6 @@ def models_in(folder: Path) -> list[Path]:
 
 def records_beside(model: Path) -> list[Path]:
     """Return the records of this model in its folder: JSON files that say so themselves."""
-    from reporter.measure.identity import identify
-
     identity = identify(model)
     found = []
     for path in sorted(model.parent.glob("*.json")):

@@ -45,7 +45,7 @@ def program_facts(path: Path, program: migrate.ProgramOverview) -> ModelFacts:
 
 def _overflows(path: Path, program: migrate.ProgramOverview, given: dict[str, Any]) -> list[str]:
     """Return a sentence if float16 alone makes values infinite, whatever computes them."""
-    if program.precision not in ("fp16", "mixed"):
+    if not program.in_float16:
         return []
     try:
         envelopes = migrate.program_envelopes(path, given).values()
@@ -57,8 +57,8 @@ def _overflows(path: Path, program: migrate.ProgramOverview, given: dict[str, An
     first = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
     return [
         f"float16 overflows in {len(names)} of the program's values ({first}) on seeded inputs: "
-        "they go beyond 65,504 and become infinite on whatever computes in float16, which is a "
-        "fault of the program's precision, not of the hardware"
+        "they go beyond 65,504, which float16 arithmetic has no number for: a fault of the "
+        "program's precision, not of the hardware"
     ]
 
 

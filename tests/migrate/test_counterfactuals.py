@@ -459,3 +459,27 @@ def test_blobs_are_rounded_as_the_envelope_rounds_them():
         assert got.dtype == want.dtype
         np.testing.assert_array_equal(got.numpy(), want.numpy())
         np.testing.assert_array_equal(np.signbit(got.numpy()), np.signbit(want.numpy()))
+
+
+def test_a_blob_that_a_fault_leaves_unwritten_is_no_healthy_one():
+    """The branch goes the other way, and the output is written by no layer."""
+    spec = proto("Model_pb2").Model(specificationVersion=4)
+    spec.neuralNetwork.arrayInputShapeMapping = 1
+    for feature, name in ((spec.description.input, "x"), (spec.description.output, "y")):
+        array = feature.add(name=name).type.multiArrayType
+        array.shape.append(1)
+        array.dataType = array.FLOAT32
+    layer = spec.neuralNetwork.layers.add(name="g", input=["x"], output=["p"])
+    layer.activation.linear.alpha = 1
+    branch = spec.neuralNetwork.layers.add(name="b", input=["p"])
+    for block, blob in ((branch.branch.ifBranch, "y"), (branch.branch.elseBranch, "z")):
+        inner = block.layers.add(name=f"to_{blob}", input=["x"], output=[blob])
+        inner.activation.linear.alpha = 2
+    found = migrate.Counterfactuals(migrate.to_torch(spec), {"x": np.float32([1])})
+    assert found.healthy["y"] == 2
+    fault = next(f for f in found.faults() if str(f) == "zeroed@g")
+    with pytest.raises(migrate.ModelError, match="with zeroed@g the model does not run"):
+        found.outputs(fault)
+    (tried,) = found.search([fault])
+    assert tried.error
+    assert not tried.silent

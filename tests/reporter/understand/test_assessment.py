@@ -347,3 +347,9 @@ def test_faults_of_one_channel_of_the_sample(samples):
                 misses.append((channel, own, found))
     assert tried > 190
     assert len(misses) <= 0.01 * tried, misses
+
+
+def test_what_is_not_finite_diverges_however_large_rounding_is():
+    found = envelope(np.ones((1, 2, 3, 3)), [5, 5])
+    assert found.unfit
+    assert assess(np.full((1, 2, 3, 3), np.nan), found).word == "diverges"

@@ -576,3 +576,21 @@ def test_what_is_compared_is_told(small):
 def test_the_device_of_these_tests_has_all_that_is_needed():
     assert DEVICE.label
     assert DEVICE.build
+
+
+def test_an_input_that_the_model_has_not_is_said(small, pair):
+    _, after = pair
+    given = {name: {**found, "extra": found[next(iter(found))]}
+             for name, found in after.inputs.items()}  # fmt: skip
+    found = verdict(small, None, after.model_copy(update={"inputs": given}))
+    assert found.word == "not measured"
+    assert found.reasons[0].startswith("no reference can be computed: ")
+
+
+def test_inputs_on_which_rounding_is_all_there_is_prove_nothing(small, pair, monkeypatch):
+    """Anything would be within so wide an envelope."""
+    monkeypatch.setattr(migrate.Envelope, "unfit", property(lambda envelope: True))
+    found = verdict(small, *pair)
+    assert found.word == "not measured"
+    assert found.reasons == ("rounding alone makes errors as large as an output: these inputs "
+                             "cannot tell",)  # fmt: skip

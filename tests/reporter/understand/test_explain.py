@@ -282,3 +282,27 @@ def test_a_network_that_draws_random_numbers_has_no_verdict(one_layer, tmp_path)
     lines = explain(tmp_path / "r.json", path)
     assert lines[0].startswith("no verdict: layer 'tested' (randomNormalLike) draws random")
     assert not any("limit was chosen" in line for line in lines)
+
+
+def test_an_earlier_input_that_the_model_does_not_take_spoils_nothing(model, tmp_path):
+    """Its data cannot have been left over, and the search goes on without it."""
+    runs = [
+        Run(unit="ane", input=name, outputs=values({"out0": 3 * X})) for name in ("bad", "good")
+    ]
+    given = {"bad": values({"in0": X[:, :, :1]}), "good": values({"in0": X})}
+    found = Record(evidence="measured", model=identify(model), device=Device(label="desk"),
+                   inputs=given, runs=runs)  # fmt: skip
+    path = tmp_path / "r.json"
+    path.write_text(record.dumps(found))
+    lines = explain(path, model, None, Bounds())
+    assert lines[0].startswith("diverges: output 'out0' on the ANE")
+    assert any("single fault" in line or "One fault" in line for line in lines)
+
+
+def test_no_budget_is_none_for_a_listing_too(model, tmp_path):
+    rows = "\n".join(f"{i} {i / 4 + 1:.6f} 0.5" for i in range(6))
+    path = tmp_path / "listing.txt"
+    path.write_text(f"Index CPU ANE\n{rows}\n")
+    without = explain(path, model, X.shape, Bounds(budget=0))
+    assert not any("single fault" in line for line in without)
+    assert any("single fault" in line for line in explain(path, model, X.shape))

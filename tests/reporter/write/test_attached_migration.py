@@ -14,6 +14,7 @@ from migrate import AnereportError
 from migrate.coreml import coremltools
 from reporter.measure import record as records
 from reporter.measure.simulate import simulate
+from reporter.understand.understood import Bounds
 from reporter.write import migration, repro
 from reporter.write.create import Options, create
 
@@ -228,3 +229,23 @@ def test_the_models_own_findings_are_said_once(here):
     (own,) = found.model.findings
     assert "declares output 'y' as 1x2x4x4" in own
     assert found.migration.findings == ()
+
+
+def test_records_of_the_package_leave_the_kept_ones_of_the_model_in_the_tables(here):
+    migration.write(here / "Tiny.mlmodel", here / "Tiny-mlprogram", records=[here / "before.json"])
+    found = report(here, "after.json")
+    assert [c.source for c in found.comparisons] == ["before.json"]
+    assert words(found) == [UNPROVEN]
+
+
+def test_the_limit_is_that_of_the_verdict_too(here):
+    """The data term lost is some hundred times what rounding explains, and not a million."""
+    found = report(here, "before.json", "after.json", bounds=Bounds(limit=1e6))
+    assert words(found) == ["nothing to avoid: the NeuralNetwork was right on this device"]
+
+
+def test_a_model_outside_of_the_migrations_folder_is_refused(here):
+    file = here / "Tiny-mlprogram" / "migration.json"
+    file.write_text(file.read_text().replace('"Tiny.mlpackage"', '"../Tiny.mlpackage"'))
+    with pytest.raises(AnereportError, match=r"names \.\./Tiny\.mlpackage, not in its folder"):
+        report(here, migration=here / "Tiny-mlprogram")
