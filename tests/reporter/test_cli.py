@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
@@ -12,7 +11,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import typer
 from migrations import (
     PARTIAL,
     both,
@@ -26,7 +24,6 @@ from migrations import (
 from packages import affine, saved
 from typer.testing import CliRunner
 
-from migrate import AnereportError
 from migrate.coreml import coremltools, proto
 from reporter import cli
 from reporter.measure import record as records
@@ -145,30 +142,6 @@ def test_create_without_an_argument_says_what_it_found(here):
     tiny(here / "A.mlmodel")
     tiny(here / "B.mlmodel")
     refused("create", words="2 models here (A.mlmodel, B.mlmodel)")
-
-
-def asked(monkeypatch, answer):
-    class Terminal:
-        def isatty(self):
-            return True
-
-    real = sys.stdin
-    monkeypatch.setattr(cli.sys, "stdin", Terminal())
-    monkeypatch.setattr(typer, "prompt", lambda text, **options: options["type"](answer))
-    try:
-        return cli._the_model(creating)
-    finally:
-        monkeypatch.setattr(cli.sys, "stdin", real)
-
-
-def test_on_a_terminal_it_asks_which_of_several(here, monkeypatch, capsys):
-    tiny(here / "A.mlmodel")
-    tiny(here / "B.mlmodel")
-    assert asked(monkeypatch, "2") == Path("B.mlmodel")
-    assert capsys.readouterr().out.splitlines() == ["1  A.mlmodel", "2  B.mlmodel"]
-    for answer in ("0", "3", "-1"):
-        with pytest.raises(AnereportError, match="2 models here"):
-            asked(monkeypatch, answer)
 
 
 def test_the_founding_report(here):
@@ -884,79 +857,3 @@ def test_without_arguments_the_help_is_shown(here):
     result = run()
     assert "Usage" in result.output
     assert "create" in result.output
-
-
-# --- progress
-
-
-class Bar:
-    """What rich is told, in the place of its progress bar."""
-
-    def __init__(self):
-        self.state = {}
-
-    def add_task(self, description, total):
-        self.state = {"description": description, "completed": 0, "total": total}
-        return 7
-
-    def update(self, task, **changes):
-        assert task == 7
-        self.state.update(changes)
-
-    def now(self):
-        return self.state["description"], self.state["completed"], self.state["total"]
-
-
-def test_a_bar_knows_no_end_until_it_is_told():
-    bar = Bar()
-    shown = cli.Shown(bar)
-    assert bar.now() == ("starting", 0, None)
-    shown.step("reading")
-    assert bar.now() == ("reading", 0, None)
-    shown.step("writing")
-    assert bar.now() == ("writing", 1, None)
-
-
-def test_a_bar_shows_what_is_done_of_what_is_expected():
-    bar = Bar()
-    shown = cli.Shown(bar)
-    shown.expect(2)
-    assert bar.now() == ("starting", 0, 2)
-    shown.step("one")
-    shown.expect(3)
-    assert bar.now() == ("one", 0, 5)
-    for step in ("two", "three"):
-        shown.step(step)
-    assert bar.now() == ("three", 2, 5)
-
-
-def test_a_bar_is_never_shorter_than_what_was_begun():
-    bar = Bar()
-    shown = cli.Shown(bar)
-    for step in ("one", "two", "three"):
-        shown.step(step)
-    shown.expect(1)
-    assert bar.now() == ("three", 2, 3)
-
-
-def test_a_terminal_shows_steps_and_keeps_none(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(cli.sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    with cli._shown() as progress:
-        assert isinstance(progress, cli.Shown)
-        progress.expect(2)
-        progress.step("reading the model")
-        progress.bar.refresh()
-    assert "reading the model" in terminal.getvalue()
-
-
-def test_elsewhere_nothing_is_shown(capsys):
-    with cli._shown() as progress:
-        progress.expect(2)
-        progress.step("reading the model")
-    assert capsys.readouterr() == ("", "")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import migrate
 from reporter import cli
 
-BLOCK = Path(__file__).resolve().parents[2] / "samples" / "Block.mlmodel"
+BLOCK = Path(__file__).resolve().parents[3] / "samples" / "Block.mlmodel"
 
 
 def run(*arguments):

@@ -1,0 +1,50 @@
+"""`anereport variants`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reporter.commands.options import Custom, Force, Limit, Records
+from reporter.commands.terminal import shown
+
+
+def variants(
+    model: Annotated[
+        Path, typer.Argument(help="An .mlmodel: a NeuralNetwork.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write (default: MODEL-variants).")
+    ] = None,
+    record: Records = [],  # noqa: B006
+    limit: Limit = 8.0,
+    custom: Custom = [],  # noqa: B006
+    force: Force = False,
+) -> None:
+    """Write the edits of a model that a person would try by hand, and read their records.
+
+    Each is a model of its own, proved in PyTorch to be what manifest.json says of it. With records
+    of them a folder that is there is kept, and what they say is printed.
+    Example: anereport variants Block.mlmodel --out variants
+    """
+    from reporter.write import variants as writing
+
+    folder = out or Path(writing.default_folder(model))
+    if record:
+        with shown() as progress:
+            if force or not folder.exists():
+                writing.write(model, folder, force, progress, custom)
+            said = writing.read(model, folder, record, limit, progress, custom)
+        for sentence in said:
+            typer.echo(sentence)
+        return
+    with shown() as progress:
+        manifest = writing.write(model, folder, force, progress, custom)
+    for entry in manifest.made:
+        typer.echo(f"{entry.file}: {entry.same}. {entry.line}")
+    for entry in manifest.left_out:
+        typer.echo(f"left out: {entry.name or entry.kind}: {entry.left_out}")
+    typer.echo(f"to measure: anereport run {folder} --out {folder.name}-records")
+    typer.echo(f"wrote {len(manifest.made)} models and manifest.json to {folder}")
