@@ -138,9 +138,11 @@ class Run(_Part):
     unit: Unit
     input: str
     repeat: int = 0
+    start: Literal["", "cold"] = ""  # cold: the first after a compilation of its own
     outputs: dict[str, Value] | None = None
     failure: Failure | None = None
     times: dict[str, float] = {}  # seconds
+    messages: tuple[str, ...] = ()  # of Apple's compiler and run time, in a run that gave outputs
     plan: Plan | None = None
 
     @validates(mode="after")
@@ -151,21 +153,33 @@ class Run(_Part):
 
 
 class Device(_Part):
-    """Facts of the device, and the label that its user chose."""
+    """Facts of the device, and a label that tells it from others of its kind.
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    The label is its user's choice, or random; nothing here is derived from a serial number, a
+    name of a person or of a host, or a hardware identifier of the one device.
+    """
 
     label: str = ""
     system: str = ""  # "macOS", "iOS", ...
     version: str = ""
     build: str = ""
     identifier: str = ""  # "iPhone14,2"
+    product: str = ""  # what it is sold as: "iPhone 13 Pro"
     chip: str = ""
+    memory: int | None = None  # bytes
+    ane: str = ""  # architecture of the Neural Engine, as the system names it: "h14p"
+    ane_cores: int | None = None
+    virtual: bool | None = None  # a virtual machine has no Neural Engine that can be used
+    translated: bool | None = None  # an Intel process under Rosetta has none either
+    thermal: str = ""
+    low_power: bool | None = None
+    compute_devices: tuple[str, ...] = ()  # as Core ML lists them
+    tools: dict[str, str] = {}  # versions: python, coremltools, xcode, ...
 
     def __str__(self) -> str:
         system = " ".join(filter(None, [self.system, self.version]))
         system += f" ({self.build})" if self.build else ""
-        parts = [self.label, self.identifier, self.chip, system]
+        parts = [self.label, self.identifier, self.product, self.chip, system]
         return ", ".join(part for part in parts if part) or "unknown device"
 
 
@@ -178,6 +192,7 @@ class Record(_Part):
     device: Device
     date: str = ""
     simulation: str = ""  # what the simulator was told to do
+    stopped: str = ""  # why there are fewer runs than were to be made, if so
     inputs: dict[str, dict[str, Value]]
     runs: tuple[Run, ...]
 
