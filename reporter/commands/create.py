@@ -21,7 +21,7 @@ def create(
     ] = None,
     record: Annotated[
         list[Path],
-        typer.Option(help="Results: a record, an .npz or a listing. Repeatable."),
+        typer.Option(help="Results: a record, a folder of them, an .npz or a listing. Repeatable."),
     ] = [],  # noqa: B006  typer copies it
     out: Annotated[
         Path | None, typer.Option(help="The report's folder (default: MODEL-report).")
@@ -43,6 +43,10 @@ def create(
     migration: Annotated[
         Path | None,
         typer.Option(help="Folder that anereport migrate wrote (default: MODEL-mlprogram)."),
+    ] = None,
+    variants: Annotated[
+        Path | None,
+        typer.Option(help="Folder that anereport variants wrote (default: MODEL-variants)."),
     ] = None,
     custom: Custom = [],  # noqa: B006
     force: Force = False,
@@ -69,6 +73,7 @@ def create(
         force=force,
         custom=custom,
         migration=migration,
+        variants=variants,
     )
     target = out or Path(f"{model.stem}-report")
     with shown() as progress:

@@ -29,16 +29,19 @@ def variants(
     of them a folder that is there is kept, and what they say is printed.
     Example: anereport variants Block.mlmodel --out variants
     """
+    from reporter.understand.reading_words import sentences
     from reporter.write import variants as writing
+    from reporter.write.attached_variants import default_folder
 
-    folder = out or Path(writing.default_folder(model))
+    folder = out or Path(default_folder(model))
     if record:
         with shown() as progress:
             if force or not folder.exists():
                 writing.write(model, folder, force, progress, custom)
-            said = writing.read(model, folder, record, limit, progress, custom)
-        for sentence in said:
-            typer.echo(sentence)
+            readings = writing.read(model, folder, record, limit, progress, custom)
+        for reading in readings:
+            for sentence in sentences(reading):
+                typer.echo(sentence)
         return
     with shown() as progress:
         manifest = writing.write(model, folder, force, progress, custom)

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import migrate
 from migrate import Options, Verification
-from reporter.measure import record
 from reporter.measure.identity import ModelIdentity, identify
 from reporter.measure.record import of
 from reporter.understand.verdict import Verdict
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from reporter.measure.record import Record
 
 SCHEMA: Literal["anereport.migration/2"] = "anereport.migration/2"
-FILE, RECORDS = "migration.json", "records"
+FILE = "migration.json"
 ABSENT = "not there"
 
 
@@ -134,11 +133,6 @@ def check(folder: Path, migration: Migration) -> None:
             raise MigrationError(f"{folder} lacks {variant.name}: run anereport migrate again")
         if identify(path) != variant.identity:
             raise MigrationError(f"{path} is not as it was written: run anereport migrate again")
-
-
-def records(folder: Path) -> dict[str, Record]:
-    """Return the records that a migration's folder keeps, by their names."""
-    return {path.name: record.load(path) for path in sorted((folder / RECORDS).glob("*.json"))}
 
 
 def dumps(migration: Migration) -> str:

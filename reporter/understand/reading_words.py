@@ -32,6 +32,28 @@ def sentences(reading: Reading) -> tuple[str, ...]:
     return (*found, *_missing(reading), *_records(reading))
 
 
+def brief(reading: Reading) -> tuple[str, ...]:
+    """Return what a reading says where there is room for few sentences."""
+    found = list(_model(reading))
+    vanishing = ways_first(reading)
+    if vanishing:
+        found.append(f"The divergence vanishes with {_names(vanishing)}.")
+    if reading.failing:
+        found.append(f"It stays with {_names(reading.failing)}.")
+    found += list(_rules(reading))[:1]
+    found += _smallest(reading)
+    return tuple(found)
+
+
+def ways_first(reading: Reading) -> list[Judged]:
+    """Return the edits that make the divergence vanish, those that are the same network first."""
+    return sorted(reading.vanishing, key=lambda v: not _same_network(v))
+
+
+def _same_network(v: Judged) -> bool:
+    return v.member.relation is not None and v.member.relation.same_network
+
+
 def _model(reading: Reading) -> Iterator[str]:
     model, place = reading.model, reading.place
     name = model.member.name
@@ -81,7 +103,7 @@ def _edits(reading: Reading) -> Iterator[str]:
 
 def _ways_around(reading: Reading) -> Iterator[str]:
     """Name the edits that leave the network the same, proven to run there or not."""
-    same = [v for v in reading.vanishing if v.member.relation and v.member.relation.same_network]
+    same = [v for v in reading.vanishing if _same_network(v)]
     measured = reading.place is not None and reading.place.evidence == "measured"
     proven = [v for v in same if measured and v.planned and not v.doubts]
     for said, variants in (

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
-from migrate import AnereportError
 from reporter.understand import experiment, migrated
 from reporter.understand.migrated import Migration, MigrationError
+from reporter.write import beside, kept_records
 from reporter.write.bundle import copy, say
 from reporter.write.migration import PAGE, default_folder, page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import migrate
     from reporter.measure.identity import ModelIdentity
@@ -32,10 +33,7 @@ class Attached:
 
     def records(self, evidence: set[str]) -> list[tuple[Path, Record]]:
         """Return the records kept in it, of this evidence; measured ones before simulated ones."""
-        kept = migrated.records(self.folder)
-        wanted = evidence or {min((r.evidence for r in kept.values()), default="measured")}
-        place = self.folder / migrated.RECORDS
-        return [(place / name, r) for name, r in kept.items() if r.evidence in wanted]
+        return kept_records.counting(self.folder, evidence)
 
     def judged(
         self,
@@ -66,16 +64,11 @@ def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Att
 
     `chosen` is the folder that the user named; MigrationError if it holds none of this model.
     """
-    if chosen is not None:
-        return _read(chosen, identity), ""
     name = default_folder(model)
-    for folder in (Path(name), model.parent / name):
-        if (folder / migrated.FILE).exists():
-            try:
-                return _read(folder, identity), ""
-            except AnereportError as error:
-                return None, f"the migration beside the model is left aside: {error}"
-    return None, ""
+    read = partial(_read, identity=identity)
+    return beside.find(
+        model, "the migration beside the model is", name, migrated.FILE, read, chosen
+    )
 
 
 def _read(folder: Path, identity: ModelIdentity) -> Attached:

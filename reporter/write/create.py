@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,9 @@ from reporter.understand import comparison, listed_faults
 from reporter.understand import understood as understanding
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
-from reporter.write import attached_migration, package_repro
+from reporter.write import attached, package_repro
 from reporter.write import report as reports
 from reporter.write import repro as repros
-from reporter.write.attached_migration import FOLDER, Attached
 from reporter.write.bundle import check_free, copy, new_folder, say, zip_folder
 from reporter.write.program_facts import program_facts
 from reporter.write.redact import redact
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reporter.measure.listing import Listing
+    from reporter.write.attached import Attached
     from reporter.write.report import ModelFacts, Report
     from reporter.write.repro import Repro
 
@@ -38,7 +39,9 @@ MODELS = (".mlmodel", ".mlpackage")
 ZIPPED = (markdown, html, json_)
 POSTED = (forum, feedback)
 STEPS = 6  # of progress
-FOR_FEEDBACK = ("report.md", "report.html", "report.json", "repro.py", "records", FOLDER)
+FOR_FEEDBACK = (
+    "report.md", "report.html", "report.json", "repro.py", "records", *attached.FOLDERS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Options:
     force: bool = False
     custom: Sequence[str] = ()
     migration: Path | None = None
+    variants: Path | None = None
 
 
 def create(model: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
@@ -68,33 +72,23 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     progress.step("reading the model")
     facts = _facts(model, options.custom)
     progress.step("reading the results")
-    attached, aside = _migration(model, facts, options)
-    facts = replace(facts, findings=(*facts.findings, *filter(None, [aside])))
-    others = attached.migration.identities if attached else ()
-    found = [(p, results.load(p, facts.identity, options.shape, others)) for p in options.records]
-    kept = attached.records({r.evidence for _, r in _records(found)}) if attached else []
-    if not any(not isinstance(r, Record) or of(r, facts.identity) for _, r in found):
-        found += [(path, r) for path, r in kept if of(r, facts.identity)]
-    if not found and coreml.available():
-        progress.step("measuring on this Mac")
-        found = [(Path("measured here"), coreml.measure(model))]
-    if len({r.evidence for _, r in _records(found)}) > 1:
-        raise AnereportError("records are measured and simulated: make a report of each kind")
+    known = attached.find(model, facts.identity, options.migration, options.variants)
+    facts = replace(facts, findings=(*facts.findings, *known.aside))
+    found, kept = _results(model, facts, known, options, progress)
     referee = Referee(model, options.custom)
     understood = _understood(referee, facts, found, options, progress)
-    if attached:
-        progress.step("judging the migration")
-        given = {redact(dumps(r)) for _, r in _records(found)}  # as they are kept
-        found += [(path, r) for path, r in kept if redact(dumps(r)) not in given]
-        named = [(path.name, r) for path, r in _records(found)]
-        attached = attached.judged(referee.net, named, options.bounds.limit, progress)
+    every = [*found, *_not_yet(kept, found)]
+    named = [(path.name, r) for path, r in _records(every)]
+    known = known.judged(referee, named, options.bounds.limit, options.custom, progress)
     progress.step("running the repro script in a clean process")
     repro = _repro(model, facts, options)
-    migration = attached.migration if attached else None
-    report = reports.compose(facts, understood, options.devices, repro, migration)
+    report = reports.compose(
+        facts, understood, options.devices, repro, known.migration, known.readings
+    )
     progress.step("writing")
     with new_folder(out, options.force) as folder:
-        _write(folder, report, model, found, attached)
+        bundled = [(path, r) for path, r in every if known.needs(r)]
+        _write(folder, report, model, bundled, known)
     return report
 
 
@@ -102,13 +96,38 @@ def _records(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[Path,
     return [(path, result) for path, result in found if isinstance(result, Record)]
 
 
-def _migration(model: Path, facts: ModelFacts, options: Options) -> tuple[Attached | None, str]:
-    """Return the model's migration, and why one that lies beside it is not taken."""
-    if facts.program is None:
-        return attached_migration.find(model, facts.identity, options.migration)
-    if options.migration:
-        raise AnereportError(f"{model} is an ML Program already: --migration is of a NeuralNetwork")
-    return None, ""
+def _results(
+    model: Path, facts: ModelFacts, known: Attached, options: Options, progress: Progress
+) -> tuple[list[tuple[Path, Record | Listing]], list[tuple[Path, Record]]]:
+    """Return the results that the report is of, and the records that its folders keep."""
+    files = results.record_files(options.records)
+    load = partial(
+        results.load, identity=facts.identity, shape=options.shape, others=known.identities
+    )
+    found = [(path, load(path)) for path in files]
+    kept = known.records({r.evidence for _, r in _records(found)})
+    if not any(not isinstance(r, Record) or of(r, facts.identity) for _, r in found):
+        found += [(path, r) for path, r in kept if of(r, facts.identity)]
+    if not found and coreml.available():
+        progress.step("measuring on this Mac")
+        found = [(Path("measured here"), coreml.measure(model))]
+    if len({r.evidence for _, r in _records(found)}) > 1:
+        raise AnereportError("records are measured and simulated: make a report of each kind")
+    return found, kept
+
+
+def _not_yet(
+    kept: Sequence[tuple[Path, Record]], found: Sequence[tuple[Path, Record | Listing]]
+) -> list[tuple[Path, Record]]:
+    """Return the kept records that are not among those found, each once."""
+    known = {redact(dumps(r)) for _, r in _records(found)}  # as they are kept
+    fresh = []
+    for path, record in kept:
+        text = redact(dumps(record))
+        if text not in known:
+            known.add(text)
+            fresh.append((path, record))
+    return fresh
 
 
 def _facts(model: Path, custom: Sequence[str]) -> ModelFacts:
@@ -176,7 +195,7 @@ def _write(
     report: Report,
     model: Path,
     found: list[tuple[Path, Record | Listing]],
-    attached: Attached | None,
+    known: Attached,
 ) -> None:
     copy(model, folder / model.name)
     say(folder / "repro.py", report.repro.script)
@@ -184,8 +203,7 @@ def _write(
         (folder / "records").mkdir()
     for number, (path, result) in enumerate(found, 1):
         _keep(result, path, folder / "records", number)
-    if attached:
-        attached.write(folder)
+    known.write(folder)
     for venue in ZIPPED:
         say(folder / venue.FILE, venue.text(report))
     members = [name for name in (*FOR_FEEDBACK, model.name) if (folder / name).exists()]

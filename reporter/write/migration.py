@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -17,12 +16,12 @@ from reporter.understand.migrated import Migration, MigrationError
 from reporter.write import equality
 from reporter.write import matrix as wanting
 from reporter.write.bundle import check_free, new_folder, say
+from reporter.write.kept_records import keep
 from reporter.write.making import Making, Subject
-from reporter.write.redact import redact
 from reporter.write.rendering import render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from reporter.measure.record import Record
     from reporter.write.matrix import Wanted
@@ -151,8 +150,6 @@ def _with_records(
     folder: Path, known: Migration, given: Sequence[tuple[str, Record]]
 ) -> list[tuple[str, Record]]:
     """Keep records in the folder; return these and those that were there."""
-    found = migrated.records(folder)
-    texts = {record.dumps(result) for result in found.values()}
     for name, result in given:
         if not known.lists(result):
             names = ", ".join(variant.name for variant in known.others)
@@ -160,19 +157,4 @@ def _with_records(
                 f"{name} is a record of another model: {result.model.name} (sha256 "
                 f"{result.model.sha256[:12]}), neither of {known.source.name} nor of {names}"
             )
-        text = redact(record.dumps(result))  # as it is kept
-        if text not in texts:
-            texts.add(text)
-            kept = _free(name, found)
-            found[kept] = result
-            (folder / migrated.RECORDS).mkdir(exist_ok=True)
-            say(folder / migrated.RECORDS / kept, text)
-    return list(found.items())
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    """Return a name that ends in .json and that no record has, small letters or not."""
-    name = name if name.endswith(".json") else f"{name}.json"
-    others = {other.lower() for other in taken}
-    numbered = (f"{number}-{name}" for number in itertools.count(2))
-    return next(n for n in itertools.chain([name], numbered) if n.lower() not in others)
+    return list(keep(folder, given).items())

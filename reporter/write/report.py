@@ -15,11 +15,14 @@ from reporter.measure.identity import ModelIdentity, identify
 from reporter.measure.record import Device
 from reporter.understand.assessment import LIMIT
 from reporter.understand.comparison import NOT_MEASURED, Comparison
+from reporter.understand.reading_words import brief, sentences
 
 if TYPE_CHECKING:
     from reporter.understand.explanation import Explanation
     from reporter.understand.incidents import Incident
+    from reporter.understand.judged import Judged
     from reporter.understand.migrated import Migration, Variant
+    from reporter.understand.reading import Reading
     from reporter.understand.understood import Understood
     from reporter.understand.verdict import Verdict
     from reporter.write.repro import Repro
@@ -93,6 +96,28 @@ class MigrationFacts:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A variant that a device measured: what it tests, and how it ended."""
+
+    name: str
+    line: str
+    word: str
+    ratio: float | None  # to what rounding explains, of the worst output of all repeats
+    repeats: int
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReadingFacts:
+    """What one device's records of the variants say."""
+
+    simulated: bool
+    sentences: tuple[str, ...]
+    brief: tuple[str, ...]  # the same where there is little room
+    tried: tuple[Tried, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything known about one model's divergence."""
 
@@ -107,6 +132,7 @@ class Report:
     repro: Repro
     software: tuple[tuple[str, str], ...]
     migration: MigrationFacts | None = None
+    readings: tuple[ReadingFacts, ...] = ()  # of variants
     verdict: str = ""  # on the worst output, by what rounding explains
     limit: float = LIMIT
     explanations: tuple[Explanation, ...] = ()
@@ -191,8 +217,9 @@ def compose(
     stated_devices: Sequence[str],
     repro: Repro,
     migration: Migration | None = None,
+    readings: Sequence[Reading] = (),
 ) -> Report:
-    """Return the report of these results, and of the model's migration if there is one."""
+    """Return the report of these results, of the model's migration and its variants if any."""
     comparisons, bounds = understood.comparisons, understood.bounds
     migrated = _migrated(migration, facts) if migration else None
     verdicts = migrated.verdicts if migrated else ()
@@ -209,10 +236,15 @@ def compose(
         limit=bounds.limit,
         explanations=understood.explanations,
         incidents=understood.incidents,
-        missing=(*_missing(facts, comparisons, repro), *_missing_verdicts(facts, migrated)),
+        missing=(
+            *_missing(facts, comparisons, repro),
+            *_missing_readings(facts, readings),
+            *_missing_verdicts(facts, migrated),
+        ),
         repro=repro,
         software=software(),
         migration=migrated,
+        readings=tuple(_reading(r) for r in readings if r.place),
     )
 
 
@@ -323,6 +355,33 @@ def _missing(
         what = "whether the divergence shows with the seeded weights of repro.py"
         found.append(Missing(what, "python repro.py"))
     return tuple(found)
+
+
+def _reading(reading: Reading) -> ReadingFacts:
+    measured = [v for v in reading.variants if v.attempts]
+    simulated = reading.place is not None and reading.place.evidence == "simulated"
+    return ReadingFacts(
+        simulated, sentences(reading), brief(reading), tuple(map(_tried_variant, measured))
+    )
+
+
+def _tried_variant(v: Judged) -> Tried:
+    ratio = v.worst.ratio if v.worst.state != "does not run" else None
+    word = f"{v.word}: {v.reason}" if v.reason else v.word
+    return Tried(v.member.name, v.member.line, word, ratio, len(v.attempts), v.records)
+
+
+def _missing_readings(facts: ModelFacts, readings: Sequence[Reading]) -> list[Missing]:
+    """Return what nobody measured of variants, unless a reading says which are not."""
+    what = "which edits of the model make it vanish, and the smallest part that fails"
+    name = shlex.quote(facts.identity.name)
+    if facts.program is not None or any(v.attempts for r in readings for v in r.variants):
+        return []
+    if not readings:
+        return [Missing(what, f"anereport variants {name}")]
+    folder = readings[0].folder
+    command = f"anereport run {shlex.quote(folder)} --out {shlex.quote(f'{folder}-records')}"
+    return [Missing(what, command)]
 
 
 def _missing_verdicts(facts: ModelFacts, migrated: MigrationFacts | None) -> list[Missing]:

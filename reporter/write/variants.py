@@ -27,29 +27,23 @@ from reporter.understand.manifest import (
     Entry,
     Expected,
     Manifest,
-    ManifestError,
-    check,
     dumps,
-    load,
 )
-from reporter.understand.reading import readings
-from reporter.understand.reading_words import sentences
+from reporter.write.attached_variants import attach
 from reporter.write.bundle import check_free, copy, new_folder, say
+from reporter.write.kept_records import keep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from migrate import LeftOut, Model, Variant
+    from reporter.measure.record import Record
+    from reporter.understand.reading import Reading
 
 EXPECTED = "expected"
 PROGRAMS = 3
 PROMISING = ("turned", "split", "swapped", "padded-64", "padded-32")  # all are the same network
 PROGRAM = "mlprogram"
-
-
-def default_folder(model: str | Path) -> str:
-    """Return the name of the folder of a model's variants, unless the user has another."""
-    return f"{Path(model).stem}-variants"
 
 
 def write(
@@ -94,24 +88,24 @@ def read(
     limit: float = LIMIT,
     progress: Progress | None = None,
     custom: Sequence[str] = (),
-) -> list[str]:
-    """Return what records of a model and of its variants in the folder `out` say, in sentences.
+) -> tuple[Reading, ...]:
+    """Return what records of a model and of its variants in the folder `out` say.
 
-    Raises ManifestError for the variants of another model, or that are not as they were written.
+    Records of them are kept in the folder, for a later call and for `anereport create`. Raises
+    ManifestError for the variants of another model, or that are not as they were written.
     """
     progress = progress or Silent()
     progress.step("reading the records")
     given = [(path.name, record.load(path)) for path in record_files(records)]
-    manifest = load(out)
-    if manifest.source != identify(model):
-        raise ManifestError(
-            f"{out} holds variants of another model ({manifest.source.name}, sha256 "
-            f"{manifest.source.sha256[:12]}): choose another with --out, or give --force"
-        )
-    check(out, manifest)
-    progress.expect(1 + len(manifest.made))
-    found = readings(manifest, out, given, limit, custom, progress.step, str(out))
-    return [sentence for reading in found for sentence in sentences(reading)]
+    found = attach(out, identify(model))
+    known = (found.manifest.source, *found.identities)
+    ours: list[tuple[str, Record]] = []
+    strange: list[tuple[str, Record]] = []
+    for name, result in given:
+        is_ours = any(record.of(result, identity) for identity in known)
+        (ours if is_ours else strange).append((name, result))
+    every = [*keep(out, ours).items(), *strange]
+    return found.read(every, limit, custom, progress).readings
 
 
 @dataclass(frozen=True)

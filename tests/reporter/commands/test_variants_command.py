@@ -79,7 +79,7 @@ def test_records_are_read_and_the_folder_is_kept(model, tmp_path, monkeypatch):
     assert again.output.startswith("SIMULATED on anereport simulator: ")
     assert (folder / "manifest.json").read_bytes() == before
     other = small_block.small_block()
-    other.description.metadata.author = "someone else"
+    other.neuralNetwork.layers[0].name += "_"
     (tmp_path / "Other.mlmodel").write_bytes(other.SerializeToString())
     for arguments, words in (
         (["Other.mlmodel", "--out", "Small-variants", "--record", "records"], "of another model"),

@@ -230,19 +230,6 @@ def test_what_was_left_out_need_not_be_there(copied):
     assert not done.matrix
 
 
-def test_records_are_read_by_their_names(small, tmp_path):
-    assert migrated.records(small[1]) == {}
-    found = simulate(small[1] / "m.mlpackage", "none")
-    put(tmp_path / "records" / "b.json", found)
-    put(tmp_path / "records" / "a.json", found.model_copy(update={"date": "later"}))
-    (tmp_path / "records" / "notes.txt").write_text("no record")
-    assert list(migrated.records(tmp_path)) == ["a.json", "b.json"]
-    assert migrated.records(tmp_path)["b.json"] == found
-    (tmp_path / "records" / "c.json").write_text("{}")
-    with pytest.raises(RecordError, match=r"c\.json: schema"):
-        migrated.records(tmp_path)
-
-
 def test_it_knows_its_own_records(small, infinite):
     done, out = small
     of_source = simulate(out.parent / "m.mlmodel", "none")

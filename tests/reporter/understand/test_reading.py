@@ -17,7 +17,7 @@ from variant_folders import by_hand, planned, said, words, written
 
 from reporter.measure.record import Device
 from reporter.understand.reading import chance, readings
-from reporter.understand.reading_words import CAVEAT, sentences
+from reporter.understand.reading_words import CAVEAT, brief, sentences, ways_first
 
 JOINT = "a concatenation is read by a depthwise convolution"
 NO_CAUSE = "do not identify the responsible stage"
@@ -63,6 +63,24 @@ def test_the_edits_that_make_it_vanish_are_named_with_what_they_do(of_joints):
         "stands behind each of its outputs."
     ) in sentences(of_joints)
     assert "It also fails for copied-before-conv_a," in said(of_joints)
+
+
+def test_in_brief_the_ways_around_come_first(of_joints):
+    """Three edits are the same network, of the eight with which the divergence vanishes."""
+    first = [v.member.name for v in ways_first(of_joints)]
+    assert set(first[:3]) == {"copied-behind-concat", "split-deep", "split-deep-mlprogram"}
+    assert set(first) == {v.member.name for v in of_joints.vanishing}
+    model, vanishes, stays, rule, smallest = brief(of_joints)
+    assert model == sentences(of_joints)[0]
+    assert vanishes == f"The divergence vanishes with {', '.join(first)}."
+    assert stays.startswith("It stays with copied-before-conv_a, ")
+    assert JOINT in rule
+    assert smallest in sentences(of_joints)
+
+
+def test_in_brief_a_model_that_is_right_is_one_sentence(wide):
+    (sentence,) = brief(wide.one(wide.records(never, ["m.mlmodel"])))
+    assert "m.mlmodel itself is right" in sentence
 
 
 UNPROVEN = (

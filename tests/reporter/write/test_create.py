@@ -142,7 +142,9 @@ def test_without_a_record_no_number_is_invented(plain):
         assert row[3:] == ["not measured"] * 3
     assert all(u.metrics is None for c in report.comparisons for u in c.units)
     assert "no device results yet" in report.title
-    assert [m.command.split()[1] for m in report.missing] == ["run", "run", "run", "migrate"]
+    assert [m.command.split()[1] for m in report.missing] == [
+        "run", "run", "run", "variants", "migrate",
+    ]  # fmt: skip
     for text in texts(out).values():
         assert "SIMULATED" not in text
         own = "\n".join(x for x in text.splitlines() if "reported" not in x)  # not what lint cites
@@ -250,7 +252,7 @@ def test_a_simulated_record_is_said_at_the_top_and_above_each_table(simulated):
     assert "Do not file" in (out / "feedback.txt").read_text()
     assert report.title.startswith("SIMULATED")
     assert [m.command.split()[1] for m in report.missing] == [
-        "run", "run", "run", "repro.py", "migrate",
+        "run", "run", "run", "repro.py", "variants", "migrate",
     ]  # fmt: skip
 
 

@@ -40,6 +40,7 @@ from reporter.understand import migrated
 from reporter.understand.migrated import ABSENT, MigrationError
 from reporter.write import migration
 from reporter.write.bundle import OutputError
+from reporter.write.kept_records import kept
 
 coremltools()
 from coremltools.models import datatypes  # noqa: E402  after the quiet import
@@ -458,7 +459,7 @@ def test_another_record_of_the_same_name_is_kept_beside(files):
     done = files.write(later, third)
     names = files.kept()
     assert len(names) == len({name.lower() for name in names}) == 5
-    builds = {r.device.build for r in migrated.records(files.out).values()}
+    builds = {r.device.build for r in kept(files.out).values()}
     assert builds == {"20C65", "21A000", "y", "z"}
     assert len(done.verdicts) == 4
 

@@ -1,0 +1,53 @@
+"""The records that a folder of models keeps in its `records/`: of all the models that it holds."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from reporter.measure import record
+from reporter.write.bundle import say
+from reporter.write.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from reporter.measure.record import Record
+
+FOLDER = "records"
+
+
+def kept(folder: Path) -> dict[str, Record]:
+    """Return the records that a folder keeps, by their names."""
+    return {path.name: record.load(path) for path in sorted((folder / FOLDER).glob("*.json"))}
+
+
+def keep(folder: Path, given: Sequence[tuple[str, Record]]) -> dict[str, Record]:
+    """Keep records, redacted, those that are there already once; return all by their names."""
+    found = kept(folder)
+    texts = {record.dumps(result) for result in found.values()}
+    for name, result in given:
+        text = redact(record.dumps(result))
+        if text not in texts:
+            texts.add(text)
+            name = _free(name, found)
+            found[name] = result
+            (folder / FOLDER).mkdir(exist_ok=True)
+            say(folder / FOLDER / name, text)
+    return found
+
+
+def counting(folder: Path, evidence: set[str]) -> list[tuple[Path, Record]]:
+    """Return the kept records of this evidence; if it is none, measured before simulated ones."""
+    found = kept(folder)
+    wanted = evidence or {min((r.evidence for r in found.values()), default="measured")}
+    return [(folder / FOLDER / name, r) for name, r in found.items() if r.evidence in wanted]
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    """Return a name that ends in .json and that no record has, small letters or not."""
+    name = name if name.endswith(".json") else f"{name}.json"
+    others = {other.lower() for other in taken}
+    numbered = (f"{number}-{name}" for number in itertools.count(2))
+    return next(n for n in itertools.chain([name], numbered) if n.lower() not in others)
