@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -39,6 +40,7 @@ OWN_NAMES = (
     "quantised",
     "entrances",
     "exits",
+    "unread",
     "_precision",
 )  # set after the layers
 
@@ -86,13 +88,18 @@ class Block(nn.Module):
             self.ops.append(Op(layer, child, place, spatial))
             self.layer_names[child] = layer.name
 
-    def run(self, blobs: dict[str, Tensor]) -> None:
-        """Compute every layer's blobs into the table, in order."""
-        for op in self.ops:
+    def run(self, blobs: dict[str, Tensor], unread: Sequence[tuple[str, ...]] = ()) -> None:
+        """Compute every layer's blobs into the table, in order.
+
+        `unread` are the blobs that go from the table behind each layer, if not all are to stay.
+        """
+        for op, gone in zip(self.ops, chain(unread, repeat(())), strict=False):
             watch = None if op.layer.blocks else self.watch  # sub-networks have shown theirs
             for name, value in zip(op.layer.outputs, self.call(op, blobs), strict=False):
                 if value is not None:
                     blobs[name] = watch(name, value) if watch else value
+            for name in gone:
+                blobs.pop(name, None)
 
     def call(self, op: Op, blobs: dict[str, Tensor]) -> Sequence[Any]:
         """Return what a layer makes of its blobs in the table; an error names the layer."""
@@ -183,6 +190,7 @@ class Interpreter(Block, Model):
             (blob, Function(shapes.leave(f, network.rank5_arrays, recurrent)))
             for f, blob in features.output_blobs(network)
         ]
+        self.unread = _unread(self.ops, {blob for blob, _ in self.exits})
         self.register_buffer("_precision", torch.zeros(0), persistent=False)
 
     def forward(self, *tensors: Tensor | None) -> Any:
@@ -191,7 +199,7 @@ class Interpreter(Block, Model):
         for (name, x), entrance in zip(self.admit(tensors).items(), self.entrances, strict=True):
             value = entrance(x)
             blobs[name] = self.watch(name, value) if self.watch else value
-        self.run(blobs)
+        self.run(blobs, self.unread)
         outputs = tuple(leave(_output(blobs, blob)) for blob, leave in self.exits)
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -283,6 +291,16 @@ def _build(layer: Layer, place: str, custom: Custom) -> tuple[nn.Module, bool]:
             f"{_describe(layer, place)}: has impossible parameters: {_first_line(error)}"
         ) from error
     return (step if isinstance(step, nn.Module) else Function(step)), entry.spatial
+
+
+def _unread(ops: Sequence[Op], kept: set[str]) -> list[tuple[str, ...]]:
+    """Return the blobs that each layer is the last to read or write, but for those kept."""
+    seen, found = set(kept), []
+    for op in reversed(ops):
+        own = dict.fromkeys((*op.layer.inputs, *op.layer.outputs))
+        found.append(tuple(name for name in own if name not in seen))
+        seen.update(own)
+    return found[::-1]
 
 
 def _fetch(blobs: dict[str, Tensor], name: str, op: Op) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import random
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -493,3 +494,39 @@ def test_more_outputs_than_the_layer_gives_is_a_sentence(one_layer):
     net = migrate.to_torch(one_layer("softmax", [(1, 2, 3)], outputs=2))
     with pytest.raises(ModelError, match=r"layer 'tested' .*declares 2 outputs and gives 1"):
         net(torch.ones(1, 2, 3))
+
+
+# --- memory
+
+
+def alive_at(net):
+    """Which blobs are in memory when each is written."""
+    seen, found = {}, {}
+
+    def watch(blob, value):
+        seen[blob] = weakref.ref(value)
+        found[blob] = {name for name, known in seen.items() if known() is not None}
+        return value
+
+    with net.watching(watch), torch.no_grad():
+        outputs = net(torch.from_numpy(X).float())
+    return found, outputs
+
+
+def test_a_blob_is_let_go_once_its_last_reader_has_run():
+    """The output `a` and the blob that the last layer reads again are kept, the others are not."""
+    layers = [
+        ("activation", "in0", "a", linear(2.0)),
+        ("activation", "a", "b", linear(3.0)),
+        ("activation", "b", "unread", linear(3.0)),
+        ("activation", "b", "c", linear(5.0)),
+        ("activation", "c", "d", linear(7.0)),
+        ("add", "d b", "out0", {}),
+    ]
+    found, (a, out) = alive_at(migrate.to_torch(chain(layers, outputs=("a", "out0"))))
+    assert "unread" not in found["c"]
+    assert {"a", "b", "c"} <= found["d"]
+    assert "c" not in found["out0"]
+    assert {"a", "b", "d"} <= found["out0"]
+    np.testing.assert_allclose(a, 2 * X)
+    np.testing.assert_allclose(out, 210 * X + 6 * X)
