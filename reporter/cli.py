@@ -9,10 +9,12 @@ import typer
 from typer.core import TyperGroup
 
 from reporter.commands.create import create
+from reporter.commands.doctor import doctor
 from reporter.commands.explain import explain
 from reporter.commands.lint import lint
 from reporter.commands.migrate import migrate
 from reporter.commands.run import run
+from reporter.commands.runner import runner
 from reporter.commands.variants import variants
 
 REPORT, UNDERSTAND, MEASURE = "Report", "Understand", "Measure"
@@ -82,7 +84,7 @@ def main(
 for panel, commands in {
     REPORT: (create, migrate),
     UNDERSTAND: (explain, lint, variants),
-    MEASURE: (run,),
+    MEASURE: (run, runner, doctor),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

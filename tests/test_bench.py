@@ -11,5 +11,5 @@ def test_smoke():
     bench = Path(__file__).parent / "bench" / "bench.py"
     command = [sys.executable, str(bench), "--smoke"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    assert len(done.stdout.splitlines()) == 9
+    assert len(done.stdout.splitlines()) == 12
     assert all("at most" in line for line in done.stdout.splitlines())

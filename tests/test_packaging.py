@@ -36,7 +36,8 @@ def test_the_top_level_is_the_two_packages(names):
 
 
 def test_the_templates_are_inside_the_package(names):
-    expected = {f"reporter/templates/{p.name}" for p in (ROOT / "templates").iterdir()}
+    found = (p for p in (ROOT / "templates").rglob("*") if p.is_file())
+    expected = {f"reporter/{p.relative_to(ROOT)}" for p in found}
     assert len(expected) >= 7
     assert expected == {n for n in names if n.startswith("reporter/templates/")}
 
@@ -44,6 +45,7 @@ def test_the_templates_are_inside_the_package(names):
 def test_both_packages_are_typed(names):
     assert {"reporter/py.typed", "migrate/py.typed"} <= set(names)
     assert "reporter/understand/incidents.json" in names
+    assert "reporter/measure/devices.json" in names
 
 
 def test_every_module_is_packed_and_nothing_else(names):

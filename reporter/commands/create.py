@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reporter.commands.options import Budget, Custom, Force, Limit, Shape
+from reporter.commands.options import Budget, Custom, Force, Inputs, Limit, Shape
 from reporter.commands.terminal import say_verdict, shown, the_model
 
 
@@ -48,6 +48,7 @@ def create(
         Path | None,
         typer.Option(help="Folder that anereport variants wrote (default: MODEL-variants)."),
     ] = None,
+    inputs: Inputs = None,
     custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
@@ -74,6 +75,7 @@ def create(
         custom=custom,
         migration=migration,
         variants=variants,
+        inputs=inputs,
     )
     target = out or Path(f"{model.stem}-report")
     with shown() as progress:

@@ -13,7 +13,11 @@ from reporter.commands.terminal import shown
 
 def explain(
     results: Annotated[
-        Path, typer.Argument(help="A record, an .npz or a listing.", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="Records, folders of them, an .npz or a listing; several are compared.",
+            show_default=False,
+        ),
     ],
     model: Annotated[Path | None, typer.Option(help="The model of the results.")] = None,
     shape: Shape = "",
@@ -26,6 +30,7 @@ def explain(
 ) -> None:
     """Say what results show: the verdict first, then who is wrong, how, and what would explain it.
 
+    Of several devices it says on which the model fails and on which it passes.
     Example: anereport explain record.json --model Block.mlmodel
     """
     from reporter.measure.results import parse_shape

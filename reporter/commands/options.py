@@ -12,6 +12,9 @@ Custom = Annotated[
     list[str],
     typer.Option(help="Builder of a custom layer: [CLASS=]package.module:function. Repeatable."),
 ]
+Inputs = Annotated[
+    Path | None, typer.Option(help="An .npz with an array per input (default: seeded).")
+]
 Records = Annotated[
     list[Path],
     typer.Option(help="Records, or a folder of them, of the model and of what it became."),

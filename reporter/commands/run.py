@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reporter.commands.options import Custom, Force
+from reporter.commands.options import Custom, Force, Inputs
 from reporter.commands.terminal import shown
 
 
@@ -27,21 +27,60 @@ def run(
             show_default=False,
         ),
     ] = "",
-    inputs: Annotated[
-        Path | None, typer.Option(help="An .npz with an array per input (default: seeded).")
+    inputs: Inputs = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="How many seeded inputs: the first on which rounding leaves something to see, and "
+            "the next ones (default: 2; with --simulate 1)."
+        ),
     ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="Predictions of each input (default: 3; with --simulate 1)."),
+    ] = None,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Also a ramp, an impulse, zeros and ones.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for all that a compute unit does.")
+    ] = 600.0,
+    label: Annotated[
+        str,
+        typer.Option(
+            help="What to call this Mac in the record (default: a random one, kept).",
+            show_default=False,
+        ),
+    ] = "",
     custom: Custom = [],  # noqa: B006
     force: Force = False,
 ) -> None:
     """Predict on every compute unit of this Mac and write the record.
 
+    Ctrl-C keeps what is finished; of a folder of models, the next call goes on.
+
     Example: anereport run Block.mlmodel --out record.json
     """
     from reporter.write import run as running
 
-    options = running.Options(simulate, inputs, custom, force)
-    with shown() as progress:
-        for record in running.run(model, out, options, progress):
-            units = ", ".join(dict.fromkeys(r.unit for r in record.runs))
-            typer.echo(f"{record.model.name}: {record.evidence} on {units}")
+    options = running.Options(
+        fault=simulate,
+        inputs=inputs,
+        custom=custom,
+        force=force,
+        seeds=seeds,
+        repeats=repeats,
+        controls=controls,
+        seconds=timeout,
+        label=label,
+    )
+    try:
+        with shown() as progress:
+            found = running.run(model, out, options, progress)
+    except running.Stopped as stop:
+        typer.echo(stop, err=True)
+        raise
+    for record in found:
+        for line in running.said(record):
+            typer.echo(f"{record.model.name}: {line}")
     typer.echo(f"wrote {out}")

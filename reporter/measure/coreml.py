@@ -1,37 +1,25 @@
-"""Predictions by Core ML on a Mac: the only file that predicts. Not yet run on hardware.
+"""Core ML on a Mac: the only file that calls it. Not yet run on hardware.
 
-Each compute unit runs in a process of its own (`python -m reporter.measure.coreml`), so that one
-that dies is a recorded failure and the others still give results.
+It is the backend of `worker`, whose processes alone import coremltools' native part.
 """
 
 from __future__ import annotations
 
 import platform
-import subprocess
-import sys
-import tempfile
-import time
-from datetime import datetime, timezone
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import migrate
-from reporter.measure import subject
-from reporter.measure.arrays import load_inputs
-from reporter.measure.device import this_device
-from reporter.measure.identity import identify
-from reporter.measure.inputs import telling
-from reporter.measure.plan import plan
-from reporter.measure.record import SCHEMA, Failure, Record, RecordError, Run
-from reporter.measure.simulate import values
+from reporter.measure import plan, subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from migrate import Feature
+    from reporter.measure.record import Plan
 
 UNITS = {"cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE"}
-SECONDS = 600  # the Neural Engine's compiler may take minutes
 
 
 def available() -> bool:
@@ -39,77 +27,42 @@ def available() -> bool:
     return platform.system() == "Darwin"
 
 
-def measure(model: Path, inputs: Mapping[str, Any] | None = None) -> Record:
-    """Return the record of this Mac's CPU, GPU and Neural Engine for one set of inputs."""
-    if not available():
-        raise RecordError(
-            f"Core ML runs on Macs and Apple devices only, so {model.name} cannot be measured "
-            "here: run this command on a Mac, or use --simulate"
-        )
-    name, arrays = ("user", dict(inputs)) if inputs else telling(model)
-    return Record(
-        schema=SCHEMA,
-        evidence="measured",
-        model=identify(model),
-        device=this_device(),
-        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        inputs={name: values(arrays)},
-        runs=tuple(_in_own_process(model, unit, name, arrays) for unit in UNITS),
-    )
+def compile_model(model: Path, target: Path) -> None:
+    """Compile a model to `target`, which ends in .mlmodelc and does not exist yet."""
+    migrate.coremltools().models.utils.compile_model(str(model), str(target))
 
 
-def _in_own_process(model: Path, unit: Any, name: str, arrays: Mapping[str, Any]) -> Run:
-    with tempfile.TemporaryDirectory() as folder:
-        given, result = Path(folder, "inputs.npz"), Path(folder, "run.json")
-        np.savez(given, **{f"in::{key}": array for key, array in arrays.items()})
-        command = [sys.executable, "-m", "reporter.measure.coreml"]
-        command += [str(model.resolve()), unit, name, str(given), str(result)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return _failed(unit, name, Failure(stage="predict", message=f"over {SECONDS} s"))
-        if done.returncode == 0 and result.exists():
-            return Run.model_validate_json(result.read_text())
-        died = -done.returncode if done.returncode < 0 else None
-        message = f"the process ended by signal {died}" if died else "the process failed"
-        return _failed(
-            unit,
-            name,
-            Failure(stage="predict", message=message, signal=died, stderr=done.stderr[-4000:]),
-        )
+def load(compiled: Path, unit: str, model: Path) -> Loaded:
+    """Return the compiled model, loaded for a compute unit; `model` says what its inputs are.
 
-
-def _failed(unit: Any, name: str, failure: Failure) -> Run:
-    return Run(unit=unit, input=name, failure=failure)
-
-
-def predict(model: Path, unit: Any, name: str, given: Path) -> Run:
-    """Load and predict in this process; a load that fails silently is a failure too."""
+    Raises RuntimeError where Core ML gives no model without saying why.
+    """
     ct = migrate.coremltools()
-    started = time.perf_counter()
     units = getattr(ct.ComputeUnit, UNITS[unit])
-    loaded = ct.models.MLModel(str(model), compute_units=units)
-    if loaded.__proxy__ is None:
-        return _failed(unit, name, Failure(stage="load", message="Core ML did not load the model"))
-    ready = time.perf_counter()
-    outputs = loaded.predict(_as_core_ml_takes_them(model, load_inputs(given)))
-    times = {"load": ready - started, "predict": time.perf_counter() - ready}
-    planned = plan(loaded, units)
-    return Run(unit=unit, input=name, outputs=values(outputs), times=times, plan=planned)
-
-
-def _as_core_ml_takes_them(model: Path, arrays: dict[str, Any]) -> dict[str, Any]:
-    """Return images as PIL; arrays stay as they are."""
+    found = ct.models.CompiledMLModel(str(compiled), units)
+    if getattr(found, "_proxy", None) is None:
+        raise RuntimeError("Core ML did not load the model, and said nothing")
     images = {f.name: f for f in subject.read(model).inputs if f.kind == "image"}
-    return {
-        name: migrate.to_pil(array, images[name]) if name in images else array
-        for name, array in arrays.items()
-    }
+    return Loaded(found, units, compiled, images)
 
 
-if __name__ == "__main__":
-    model, unit, name, given, result = sys.argv[1:]
-    run = predict(Path(model), unit, name, Path(given))
-    Path(result).write_text(run.model_dump_json(by_alias=True, exclude_none=True))
+@dataclass(frozen=True)
+class Loaded:
+    """A model that can predict."""
+
+    model: Any
+    units: Any
+    compiled: Path
+    images: Mapping[str, Feature]
+
+    def predict(self, arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the outputs; Core ML takes images as PIL, and changes what it is given."""
+        given = {
+            name: migrate.to_pil(array, self.images[name]) if name in self.images else array.copy()
+            for name, array in arrays.items()
+        }
+        return self.model.predict(given)
+
+    def plan(self) -> Plan | None:
+        """Return where the model's operations are planned to run, if that can be had."""
+        return plan.plan(self.compiled, self.units)

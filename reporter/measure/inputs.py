@@ -1,15 +1,24 @@
-"""Seeded inputs that any language can make again: a 32-bit hash of each element's index.
+"""Inputs that any language can make again. Seeded: a 32-bit hash of each element's index.
 
     x = index + 0x9E3779B9 * (seed * 256 + input + 1)            all arithmetic modulo 2**32
     x ^= x >> 16; x *= 0x85EBCA6B; x ^= x >> 13; x *= 0xC2B2AE35; x ^= x >> 16
     array:  ((x & 2047) - 1024) / 512     image:  x & 255     integer array:  x & 1
 
 `input` is the position of the feature in the model's description, `index` counts elements in row
-major order. Every value is exact in float16, so no compute unit rounds the input itself.
+major order. Controls have the same of every seed and feature:
+
+               array                              image            integer array
+    ramp       ((index & 2047) - 1024) / 512      index & 255      index & 1
+    impulse    0, and 1 at index count // 2       0, and 255       0, and 1
+    zeros      0                                  0                0
+    ones       1                                  255              1
+
+Every value is exact in float16, so no compute unit rounds the input itself.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +35,45 @@ if TYPE_CHECKING:
     from migrate import Feature
 
 TRIED = 4  # seeds
+SEED = "seed-"  # of an input's name
+CONTROLS = ("ramp", "impulse", "zeros", "ones")
 GOLDEN, FIRST, SECOND = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much is measured: of how many seeds, each how often, and whether of the controls too.
+
+    Raises AnereportError for less than one.
+    """
+
+    seeds: int = 2
+    repeats: int = 3
+    controls: bool = False
+
+    def __post_init__(self) -> None:
+        for name, count in (("seeds", self.seeds), ("repeats", self.repeats)):
+            if count < 1:
+                raise migrate.AnereportError(f"--{name} is 1 or more, not {count}")
+
+
+def scheduled(
+    model: Any, schedule: Schedule, custom: Sequence[str] = ()
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Return inputs by name: the first telling seed and those that follow it, then controls."""
+    first, arrays = telling(model, custom)
+    start = int(first.removeprefix(SEED))
+    more = range(start + 1, start + schedule.seeds)
+    found = {first: arrays, **{f"{SEED}{seed}": seeded(model, seed) for seed in more}}
+    return found | (controls(model) if schedule.controls else {})
+
+
+def controls(model: Any) -> dict[str, dict[str, NDArray[Any]]]:
+    """Return the inputs that are no noise, by what they are called."""
+    features = subject.read(model).inputs
+    return {
+        name: {feature.name: control(feature, name) for feature in features} for name in CONTROLS
+    }
 
 
 def seeded(model: Any, seed: int = 0) -> dict[str, NDArray[Any]]:
@@ -50,8 +97,8 @@ def telling(model: Any, custom: Sequence[str] = ()) -> tuple[str, dict[str, NDAr
         except migrate.AnereportError:
             break
         if not any(envelope.unfit for envelope in envelopes.values()):
-            return f"seed-{seed}", found
-    return "seed-0", seeded(model)
+            return f"{SEED}{seed}", found
+    return f"{SEED}0", seeded(model)
 
 
 def _envelopes(
@@ -66,7 +113,25 @@ def _envelopes(
 def values(feature: Feature, seed: int, position: int) -> NDArray[Any]:
     """Return the seeded values of one feature."""
     shape = default_shape(feature)
-    x = hashed(int(np.prod(shape)), seed, position).reshape(shape)
+    return _drawn(feature, hashed(int(np.prod(shape)), seed, position)).reshape(shape)
+
+
+def control(feature: Feature, name: str) -> NDArray[Any]:
+    """Return the values of one feature in a control; `name` is one of CONTROLS."""
+    shape = default_shape(feature)
+    index = np.arange(np.prod(shape, dtype=int), dtype=np.uint32)
+    ramp = _drawn(feature, index)
+    if name == "ramp":
+        return ramp.reshape(shape)
+    middle = index.size // 2
+    lit = {"impulse": slice(middle, middle + 1), "zeros": slice(0), "ones": slice(None)}[name]
+    found = np.zeros_like(ramp)
+    found[lit] = 255 if feature.kind == "image" else 1
+    return found.reshape(shape)
+
+
+def _drawn(feature: Feature, x: NDArray[np.uint32]) -> NDArray[Any]:
+    """Return what a feature has for 32 bits of each element."""
     if feature.kind == "image":
         return (x & 255).astype(np.uint8)
     if feature.dtype == "int32":

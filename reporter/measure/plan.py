@@ -11,6 +11,7 @@ from reporter.measure.record import Plan, PlannedOperation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     Unit = Literal["cpu", "gpu", "ane", ""]
 
@@ -21,17 +22,17 @@ DEVICES: dict[str, Unit] = {  # classes of coremltools.models.compute_device
 }
 
 
-def plan(loaded: Any, units: Any) -> Plan | None:
-    """Return the plan of a loaded `MLModel` for a `ComputeUnit`; None where there is none to have.
+def plan(compiled: Path, units: Any) -> Plan | None:
+    """Return the plan of an .mlmodelc for a `ComputeUnit`; None where there is none to have.
 
     A plan is beside the point of a prediction: whatever stands in its way is no error.
     """
     try:
         from coremltools.models.compute_plan import MLComputePlan
 
-        found = MLComputePlan.load_from_path(loaded.get_compiled_model_path(), units)
+        found = MLComputePlan.load_from_path(str(compiled), units)
         return Plan(operations=tuple(_of_structure(found, found.model_structure)))
-    except Exception:  # an older system, no compiled model, or what coremltools raises natively
+    except Exception:  # an older system, or what coremltools raises natively
         return None
 
 

@@ -6,110 +6,28 @@ system. Later versions of the schema only add fields; unknown ones are ignored.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic import model_validator as validates
 
-from migrate import AnereportError
 from reporter.measure.identity import ModelIdentity
+from reporter.measure.tensor import Part, pieces
+from reporter.measure.tensor import RecordError as RecordError
+from reporter.measure.tensor import Tensor as Tensor
+from reporter.measure.tensor import Value as Value
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pathlib import Path
+    from typing import BinaryIO
 
 SCHEMA: Literal["anereport.record/1"] = "anereport.record/1"
 UNITS = ("cpu", "gpu", "ane", "all")  # CPU_ONLY, CPU_AND_GPU, CPU_AND_NE, ALL
 Unit = Literal["cpu", "gpu", "ane", "all"]
-DTYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8", "int32": "<i4", "uint8": "|u1"}
+Start = Literal["", "cold"]  # cold: the first load for the unit of what was newly compiled
 
 
-class RecordError(AnereportError):
-    """A results file that cannot be read, or that belongs to another model."""
-
-
-class _Part(BaseModel):
-    # NaN and the infinities are strings in the JSON; pydantic would write null by itself
-    model_config = ConfigDict(frozen=True, populate_by_name=True, ser_json_inf_nan="strings")
-
-
-class Tensor(_Part):
-    """An array as base64 of little-endian bytes; strides, if given, count elements."""
-
-    dtype: Literal["float16", "float32", "float64", "int32", "uint8"]
-    shape: tuple[Annotated[int, Field(ge=0, strict=True)], ...]
-    strides: tuple[int, ...] | None = None
-    data: str
-
-    @validates(mode="after")
-    def _bytes_suffice(self) -> Tensor:
-        try:
-            stored = len(base64.b64decode(self.data, validate=True))
-        except (binascii.Error, ValueError) as error:
-            raise ValueError("data is not base64") from error
-        needed = self._elements() * np.dtype(DTYPES[self.dtype]).itemsize
-        if stored < needed or (stored > needed and self.strides is None):
-            sizes = "x".join(map(str, self.shape)) or "scalar"
-            raise ValueError(f"data holds {stored} bytes, {sizes} of {self.dtype} needs {needed}")
-        return self
-
-    def _elements(self) -> int:
-        if self.strides is None:
-            return math.prod(self.shape)
-        if len(self.strides) != len(self.shape) or min(self.strides, default=0) < 0:
-            raise ValueError("strides must be one non-negative number per dimension")
-        if 0 in self.shape:
-            return 0
-        return 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-
-    def array(self) -> NDArray[Any]:
-        """Return the values as a numpy array of `shape`, the strides honoured."""
-        flat = np.frombuffer(base64.b64decode(self.data), DTYPES[self.dtype])
-        if self.strides is None or 0 in self.shape:
-            return flat.reshape(self.shape)
-        steps = [s * flat.itemsize for s in self.strides]
-        return np.lib.stride_tricks.as_strided(flat, self.shape, steps, writeable=False)
-
-    @classmethod
-    def of(cls, array: NDArray[Any]) -> Tensor:
-        """Return the tensor that holds a numpy array."""
-        name = "int32" if array.dtype.name == "int64" else array.dtype.name
-        if name not in DTYPES:
-            raise RecordError(f"a record holds {', '.join(DTYPES)}; got {array.dtype}")
-        content = array.astype(DTYPES[name])
-        if array.dtype.name == "int64" and (content != array).any():
-            raise RecordError("a record holds integers of 32 bits; one of these is larger")
-        text = base64.b64encode(content.tobytes()).decode()
-        return cls(dtype=name, shape=array.shape, data=text)  # type: ignore[arg-type]
-
-
-def _value_kind(value: Any) -> str | None:
-    if isinstance(value, Tensor) or (isinstance(value, dict) and "dtype" in value):
-        return "tensor"
-    return {dict: "dictionary", str: "string", int: "integer"}.get(type(value))
-
-
-Value = Annotated[
-    Union[  # noqa: UP007  Annotated members need Union before Python 3.11
-        Annotated[Tensor, Tag("tensor")],
-        Annotated[dict[str, float], Tag("dictionary")],
-        Annotated[str, Tag("string")],
-        Annotated[int, Tag("integer")],
-    ],
-    Discriminator(
-        _value_kind,
-        custom_error_type="value_kind",
-        custom_error_message="expected a tensor, a dictionary of numbers, a string or an integer",
-    ),
-]
-
-
-class Failure(_Part):
+class Failure(Part):
     """A run that gave no outputs: where it stopped, and what was said."""
 
     stage: str  # load, predict, ...
@@ -118,7 +36,7 @@ class Failure(_Part):
     stderr: str = ""
 
 
-class PlannedOperation(_Part):
+class PlannedOperation(Part):
     """Where an operation, or a NeuralNetwork's layer, is planned to run; "" if it is not said."""
 
     name: str
@@ -126,23 +44,25 @@ class PlannedOperation(_Part):
     planned: Literal["cpu", "gpu", "ane", ""] = ""
 
 
-class Plan(_Part):
+class Plan(Part):
     """What `MLComputePlan` anticipates (macOS 14.4, iOS 17.4): planned, not seen to run there."""
 
     operations: tuple[PlannedOperation, ...]
 
 
-class Run(_Part):
+class Run(Part):
     """One prediction: on which unit, of which input, the how-many-eth time."""
 
     unit: Unit
     input: str
     repeat: int = 0
-    start: Literal["", "cold"] = ""  # cold: the first after a compilation of its own
+    start: Start = ""
     outputs: dict[str, Value] | None = None
     failure: Failure | None = None
-    times: dict[str, float] = {}  # seconds
-    messages: tuple[str, ...] = ()  # of Apple's compiler and run time, in a run that gave outputs
+    times: dict[str, float] = Field(default_factory=dict)  # seconds
+    messages: tuple[
+        str, ...
+    ] = ()  # known ones of Apple's compiler and run time; also if it went well
     plan: Plan | None = None
 
     @validates(mode="after")
@@ -152,7 +72,7 @@ class Run(_Part):
         return self
 
 
-class Device(_Part):
+class Device(Part):
     """Facts of the device, and a label that tells it from others of its kind.
 
     The label is its user's choice, or random; nothing here is derived from a serial number, a
@@ -174,16 +94,16 @@ class Device(_Part):
     thermal: str = ""
     low_power: bool | None = None
     compute_devices: tuple[str, ...] = ()  # as Core ML lists them
-    tools: dict[str, str] = {}  # versions: python, coremltools, xcode, ...
+    tools: dict[str, str] = Field(default_factory=dict)  # versions: python, coremltools, xcode, ...
 
     def __str__(self) -> str:
-        system = " ".join(filter(None, [self.system, self.version]))
-        system += f" ({self.build})" if self.build else ""
+        build = f"({self.build})" if self.build else ""
+        system = " ".join(filter(None, [self.system, self.version, build]))
         parts = [self.label, self.identifier, self.product, self.chip, system]
         return ", ".join(part for part in parts if part) or "unknown device"
 
 
-class Record(_Part):
+class Record(Part):
     """Everything that one device gave for one model."""
 
     schema_: Literal["anereport.record/1"] = Field(SCHEMA, alias="schema")
@@ -204,26 +124,42 @@ class Record(_Part):
         return self
 
 
+class _Head(BaseModel):
+    """The schema alone: a file of another one is not read any further."""
+
+    schema_: Any = Field(None, alias="schema")
+
+
 def load(path: Path) -> Record:
     """Read and check a record; a fault is one sentence that names the path inside the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise RecordError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise RecordError(f"cannot read {path}: {error}") from error
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
-        raise RecordError(f"{path} is not JSON: {error}") from error
-    found = content.get("schema") if isinstance(content, dict) else None
+    found = _schema(content, path)
     if found != SCHEMA:
         raise RecordError(f"{path}: schema: expected '{SCHEMA}', found {found!r}")
     try:
-        return Record.model_validate(content)
+        return Record.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         inside = _inside(first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise RecordError(f"{path}: {inside + ': ' if inside else ''}{message}") from error
+
+
+def _schema(content: bytes, path: Path) -> Any:
+    """Return what a file says its schema is; None of JSON that is no object."""
+    try:
+        return _Head.model_validate_json(content).schema_
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        if first["type"] != "json_invalid":
+            return None
+        reason = first["msg"].removeprefix("Invalid JSON: ")
+        raise RecordError(f"{path} is not JSON: {reason}") from error
 
 
 def _inside(location: tuple[int | str, ...]) -> str:
@@ -234,7 +170,13 @@ def _inside(location: tuple[int | str, ...]) -> str:
 
 def dumps(record: Record) -> str:
     """Return the record's JSON text."""
-    return record.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n"
+    return b"".join(pieces(record)).decode() + "\n"
+
+
+def dump(record: Record, stream: BinaryIO) -> None:
+    """Write the record's JSON text, as UTF-8, without a copy of it in memory."""
+    stream.writelines(pieces(record))
+    stream.write(b"\n")
 
 
 def of(record: Record, identity: ModelIdentity) -> bool:

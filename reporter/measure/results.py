@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,42 @@ def record_files(paths: Sequence[Path]) -> list[Path]:
         if not inside:
             raise RecordError(f"{path} holds no record: no file in it ends in .json")
         found += inside
+    return found
+
+
+def distinct(files: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return files of which no two hold the same bytes, and a sentence for each one left out."""
+    first: dict[str, Path] = {}
+    said = []
+    for path in files:
+        key = _digest(path) if path.is_file() else str(path)
+        if key in first:
+            same = "was given twice" if path == first[key] else f"is the same file as {first[key]}"
+            said.append(f"{path} {same}, and is counted once")
+        else:
+            first[key] = path
+    return list(first.values()), said
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """Return what files are called, no two the same: a name that is taken gets its number."""
+    found: list[str] = []
+    for number, path in enumerate(paths, 1):
+        name = path.name
+        while name in found:
+            name = f"{number}-{name}"
+        found.append(name)
     return found
 
 

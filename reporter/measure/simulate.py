@@ -16,22 +16,23 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import migrate
 from reporter.measure import subject
 from reporter.measure.identity import identify
-from reporter.measure.inputs import seeded, telling
-from reporter.measure.record import SCHEMA, Device, Record, Run, Tensor
+from reporter.measure.inputs import Schedule, scheduled, seeded
+from reporter.measure.record import SCHEMA, Device, Record, Run
+from reporter.measure.tensor import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from migrate import Network
-    from reporter.measure.record import Value
 
     Predict = Callable[[dict[str, Any]], Mapping[str, Any]]
+
+
+ONCE = Schedule(seeds=1, repeats=1)  # it gives the same each time
 
 
 def simulate(
@@ -39,20 +40,22 @@ def simulate(
     fault: str,
     inputs: Mapping[str, Any] | None = None,
     custom: Sequence[str] = (),
+    schedule: Schedule = ONCE,
 ) -> Record:
     """Return a simulated record of `model`; `fault` is FAULT@LAYER of a network, or "none".
 
-    `inputs` are arrays by feature name, seeded ones if there are none; `custom` are builders of
-    custom layers as on the command line. A stale layer gives what it gave for the inputs of seed 1.
+    `inputs` are arrays by feature name, those of the schedule if there are none; `custom` are
+    builders of custom layers as on the command line. A stale layer gives what it gave for the
+    inputs of seed 1.
     """
-    found = subject.read(model, custom)
-    units = (
-        _of_program(model, fault)
-        if isinstance(found, migrate.ProgramOverview)
-        else _of_network(found, fault, custom, model)
+    units = predictors(model, fault, custom)
+    given = {"user": dict(inputs)} if inputs else scheduled(model, schedule, custom)
+    runs = tuple(
+        _run(unit, name, repeat, predict, arrays)
+        for unit, predict in units.items()
+        for name, arrays in given.items()
+        for repeat in range(schedule.repeats)
     )
-    name, arrays = ("user", dict(inputs)) if inputs else telling(model, custom)
-    runs = tuple(_run(unit, name, predict, arrays) for unit, predict in units.items())
     return Record(
         schema=SCHEMA,
         evidence="simulated",
@@ -60,9 +63,17 @@ def simulate(
         device=Device(label="anereport simulator"),
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         simulation=fault,
-        inputs={name: values(arrays)},
+        inputs={name: values(arrays) for name, arrays in given.items()},
         runs=runs,
     )
+
+
+def predictors(model: Path, fault: str, custom: Sequence[str] = ()) -> dict[str, Predict]:
+    """Return what predicts in place of each compute unit."""
+    found = subject.read(model, custom)
+    if isinstance(found, migrate.ProgramOverview):
+        return _of_program(model, fault)
+    return _of_network(found, fault, custom, model)
 
 
 def _of_network(
@@ -90,24 +101,17 @@ def _of_program(model: Path, fault: str) -> dict[str, Predict]:
     return {"cpu": partial(migrate.evaluate, model, widened=True), "gpu": declared, "ane": declared}
 
 
-def values(outputs: Mapping[str, Any]) -> dict[str, Value]:
-    """Return predicted outputs, or given inputs, as a record's values."""
-    return {name: _value(output) for name, output in outputs.items()}
-
-
-def _value(output: Any) -> Value:
-    if isinstance(output, (str, int)):
-        return output
-    if isinstance(output, dict):
-        return {str(label): float(probability) for label, probability in output.items()}
-    return Tensor.of(np.asarray(output))
-
-
-def _run(unit: Any, name: str, predict: Predict, arrays: Mapping[str, Any]) -> Run:
+def _run(unit: Any, name: str, repeat: int, predict: Predict, arrays: Mapping[str, Any]) -> Run:
     started = time.perf_counter()
     outputs = predict(dict(arrays))
     seconds = round(time.perf_counter() - started, 6)
-    return Run(unit=unit, input=name, outputs=values(outputs), times={"simulated": seconds})
+    return Run(
+        unit=unit,
+        input=name,
+        repeat=repeat,
+        outputs=values(outputs),
+        times={"simulated": seconds},
+    )
 
 
 def _watched(net: Any, watch: Any, arrays: dict[str, Any]) -> Any:

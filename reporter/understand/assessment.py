@@ -84,6 +84,11 @@ def _word(values: Any, envelope: Envelope, ratio: float, limit: float) -> Word:
         return "diverges"
     if envelope.unfit:
         return "unfit"
+    return graded(ratio, limit)
+
+
+def graded(ratio: float, limit: float = LIMIT) -> Literal["rounding", "suspicious", "diverges"]:
+    """Return the word for how many times what rounding explains a channel is off."""
     if ratio <= limit:
         return "rounding"
     return "suspicious" if ratio <= DIVERGES * limit else "diverges"

@@ -6,7 +6,7 @@ The reference decides, never a compute unit: the CPU may be the one that is wron
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class Diagnosis:
     suspect: str  # the unit that is furthest off
     who: tuple[str, ...]  # sentences: which units are wrong, and what their repeats say
     signatures: tuple[Signature, ...]  # of the suspect, the headline first
+    calls: Mapping[str, tuple[Assessment, ...]] = field(default_factory=dict)  # by unit, every run
 
     @property
     def worst(self) -> Assessment:
@@ -90,11 +91,12 @@ def diagnose(
     limit: float = LIMIT,
 ) -> Diagnosis | None:
     """Return the diagnosis of an output; None if no unit gave numbers of its shape."""
-    assessments = {}
-    for unit in found.calls:
-        array = found.first(unit)
-        if array is not None and fits(array, envelope):
-            assessments[unit] = assess(array, envelope, limit)
+    calls = {
+        unit: _assessed(arrays, envelope, limit)
+        for unit, arrays in found.calls.items()
+        if arrays and fits(arrays[0], envelope)
+    }
+    assessments = {unit: first for unit, (first, *_) in calls.items()}
     if not assessments:
         return None
     suspect = max(assessments, key=lambda u: (assessments[u].severity, -SUSPECTS.index(u)))
@@ -103,6 +105,19 @@ def diagnose(
         suspect=suspect,
         who=tuple(_who(assessments, found)),
         signatures=_signatures(found, suspect, envelope, runs, biases),
+        calls=calls,
+    )
+
+
+def _assessed(
+    calls: Sequence[Array], envelope: migrate.Envelope, limit: float
+) -> tuple[Assessment, ...]:
+    """Return the assessment of each call of the reference's shape; equal bits are assessed once."""
+    first = assess(calls[0], envelope, limit)
+    return tuple(
+        first if _equal(call, calls[0]) else assess(call, envelope, limit)
+        for call in calls
+        if fits(call, envelope)
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from reporter.measure import results
 from reporter.measure.identity import identify
 from reporter.measure.listing import decode
-from reporter.measure.record import Record
+from reporter.measure.record import Record, RecordError
 from reporter.progress import Progress, Silent
 from reporter.understand import listed_faults, listing, understood
+from reporter.understand.agreement_words import line, statements
 from reporter.understand.assessment import CAVEAT
 from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
@@ -22,35 +23,102 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from reporter.measure.identity import ModelIdentity
+    from reporter.measure.listing import Listing
     from reporter.understand.comparison import Comparison, UnitResult
 
 
 def explain(
-    path: Path,
+    paths: Sequence[Path],
     model: Path | None = None,
     shape: tuple[int, ...] | None = None,
     bounds: Bounds | None = None,
     custom: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[str]:
-    """Return the sentences for a record, an archive or a listing."""
+    """Return the sentences for records, archives and listings; a folder stands for its records.
+
+    Raises RecordError for records of different models, or of which some are simulated.
+    """
     progress, bounds = progress or Silent(), bounds or Bounds()
     progress.step("reading the results")
-    found = results.load(path, identify(model) if model else None, shape)
+    files, said = results.distinct(results.record_files(paths))
+    records = _Records(identify(model) if model else None, shape)
+    listings = [(path, found) for path in files if (found := records.add(path))]
     referee = Referee(model, custom) if model else None
-    if not isinstance(found, Record):
+    lines = [f"{s}." for s in said]
+    for path, found in listings:
         progress.step("trying faults")
-        left = (f"{sentence(s)}." for s in listed_faults.said(found, referee, bounds.budget))
-        return [*listing.statements(found), *left]
-    known = understood.of_records([(path.name, found)], referee, bounds, progress)
-    return list(_lines(found, known))
+        lines += [f"Listing {path}:"] if len(files) > 1 else []
+        lines += listing.statements(found)
+        left = listed_faults.said(found, referee, bounds.budget)
+        lines += [f"{sentence(s)}." for s in left]
+    if len(records):
+        known = understood.of_records(records, referee, bounds, progress)
+        lines = [*_lines(records, known), *lines]
+    return lines
 
 
-def _lines(found: Record, known: Understood) -> Iterator[str]:
+class _Records:
+    """Records of one model, by what their files are called; of several one is in memory at a time.
+
+    `model` is the model, if it is known before the first of them.
+    """
+
+    def __init__(self, model: ModelIdentity | None, shape: tuple[int, ...] | None) -> None:
+        self.model, self.shape = model, shape
+        self.heads: dict[Path, str] = {}  # what each file is, in a sentence
+        self.evidence = ""
+        self.only: Record | None = None
+
+    def add(self, path: Path) -> Listing | None:
+        """Check and add the record of a file, or return the listing that it is."""
+        self.only = None  # before another is read
+        found = results.load(path, self.model, self.shape)
+        if not isinstance(found, Record):
+            return found
+        if self.heads and found.evidence != self.evidence:
+            raise RecordError(
+                f"{path} is {found.evidence} and {next(iter(self.heads))} is {self.evidence}: "
+                "explain records of each kind by themselves"
+            )
+        self.only = None if self.heads else found
+        self.model, self.evidence = self.model or found.model, found.evidence
+        self.heads[path] = (
+            f"{found.evidence.upper()} results of {found.model.name} on {found.device}"
+        )
+        return None
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __iter__(self) -> Iterator[tuple[str, Record]]:
+        for name, path in self.named():
+            yield name, self.only or self._again(path)
+
+    def _again(self, path: Path) -> Record:
+        found = results.load(path, self.model, self.shape)
+        if not isinstance(found, Record):
+            raise RecordError(f"{path} changed while it was read")
+        return found
+
+    def named(self) -> Iterator[tuple[str, Path]]:
+        """Yield the files by what they are called: with folders where names are the same."""
+        names = [path.name for path in self.heads]
+        for path in self.heads:
+            yield path.name if names.count(path.name) == 1 else str(path), path
+
+
+def _lines(records: _Records, known: Understood) -> Iterator[str]:
     yield f"{known.verdict}."
-    yield f"{found.evidence.upper()} results of {found.model.name} on {found.device}."
-    for c in known.comparisons:
-        yield from _of_output(c, known.bounds.tolerance)
+    yield from (f"{sentence(s)}." for s in statements(known.agreement))
+    if known.agreement.shown:
+        yield from (f"  {line(known.agreement, row)}" for row in known.agreement.rows)
+    for name, path in records.named():
+        yield f"{records.heads[path]}{f' ({name})' if len(records) > 1 else ''}."
+        for c in known.comparisons:
+            if c.source == name:
+                yield from _of_output(c, known.bounds.tolerance)
     for one in known.explanations:
         yield from (f"{sentence(s)}." for s in sentences(one))
     yield from (f"{sentence(i.says)}: {i.title} ({i.url})." for i in known.incidents)

@@ -59,6 +59,7 @@ class Explanation:
     possible: int
     left_out: int  # layers inside of branches and loops, which are not tried
     limit: float
+    source: str = ""  # the records, where there are several
 
     @property
     def found(self) -> tuple[Candidate, ...]:
@@ -194,6 +195,7 @@ def sentences(one: Explanation) -> list[str]:
 
 def _found(one: Explanation) -> str:
     where = f"of the {NAMES[one.unit]}" + (f" on input {one.input}" if one.input else "")
+    where += f" in {one.source}" if one.source else ""
     if not one.possible:
         return f"no single fault makes the outputs {where}: no layer lies before all wrong ones"
     if not one.candidates:

@@ -20,20 +20,28 @@ def headline(compared: Sequence[Comparison], limit: float) -> str:
         reasons = dict.fromkeys(map(_why_not, compared))
         return f"no verdict: {'; '.join(reasons) or 'the results hold no output of numbers'}"
     worst = max(known, key=lambda c: c.diagnosis.worst.severity if c.diagnosis else (0, 0.0))
-    failed = [c for c in compared if _unjudged(c)]
+    failed = [c for c in compared if unjudged(c)]
+    many = len({c.source for c in compared}) > 1
     if failed and worst.diagnosis and not worst.diagnosis.worst.wrong:
         others = "; what else was compared is explained by rounding"
-        return f"failed: {_why_not(failed[0])}{_simulated(failed[0])}{others}"
-    return verdict(worst, limit)
+        source = _source(failed[0]) if many else ""
+        return f"failed{source}: {_why_not(failed[0])}{_simulated(failed[0])}{others}"
+    return verdict(worst, limit, _source(worst) if many else "")
 
 
-def verdict(compared: Comparison, limit: float) -> str:
-    """Return the verdict on an output."""
+def _source(compared: Comparison) -> str:
+    device = f" ({compared.device})" if compared.device else ""
+    return f" in {compared.source}{device}"
+
+
+def verdict(compared: Comparison, limit: float, source: str = "") -> str:
+    """Return the verdict on an output; `source` says of which record, if there are several."""
     found = compared.diagnosis
     if found is None:
         return f"no verdict: {_why_not(compared)}"
     a = found.worst
     where = f"output '{compared.output}' on the {NAMES[found.suspect]}{_simulated(compared)}"
+    where += source
     if a.word == "exact":
         return f"exact: {where} is the reference, rounded to its type"
     if a.word == "unfit":
@@ -54,7 +62,7 @@ def _simulated(compared: Comparison) -> str:
     return " (SIMULATED)" if compared.simulated else ""
 
 
-def _unjudged(compared: Comparison) -> list[UnitResult]:
+def unjudged(compared: Comparison) -> list[UnitResult]:
     """Return the units that gave something for an output, or failed, and could not be judged."""
     judged = compared.diagnosis.assessments if compared.diagnosis else {}
     return [r for r in compared.units if r.unit not in judged and r.status != NOT_MEASURED]
@@ -67,7 +75,7 @@ def _why_not(compared: Comparison) -> str:
     said = [
         f"{NAMES[r.unit]} {r.status}"
         + (", but not as the model declares it" if r.status == compared.evidence else "")
-        for r in _unjudged(compared)
+        for r in unjudged(compared)
     ]
     return f"output '{compared.output}': {', '.join(said) or 'not measured'}"
 

@@ -110,8 +110,8 @@ def readings(
     known = members(manifest)
     strange = tuple(n for n, r in records if not any(_of(r, m) for m in known))
     ours = [(n, r) for n, r in records if n not in strange]
-    unplaced = tuple(n for n, r in ours if _place(r) is None)
-    places = list(dict.fromkeys(place for _, r in ours if (place := _place(r))))
+    unplaced = tuple(n for n, r in ours if place_of(r) is None)
+    places = list(dict.fromkeys(place for _, r in ours if (place := place_of(r))))
     spots: list[Place | None] = [*places] or [None]
     found: dict[Place | None, list[Judged]] = {place: [] for place in spots}
     for member in known:  # one network at a time is in memory
@@ -143,14 +143,14 @@ def _judged(
         model: Opened = opened(folder, member, custom)
     except migrate.AnereportError as error:
         return [Judged(member, "set aside", str(error)) for _ in places]
-    return [judge(model, [r for r in records if _place(r[1]) == p], limit) for p in places]
+    return [judge(model, [r for r in records if place_of(r[1]) == p], limit) for p in places]
 
 
 def _of(record: Record, member: Member) -> bool:
     return member.identity is not None and of(record, member.identity)
 
 
-def _place(record: Record) -> Place | None:
+def place_of(record: Record) -> Place | None:
     """Return where a record was made; nothing if it does not say so."""
     device = record.device
     place = Place(record.evidence, device.label or device.identifier, device.build)

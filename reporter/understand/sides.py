@@ -6,7 +6,7 @@ Every output counts, of every input and repeat, and the worst of them is the uni
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -63,6 +63,8 @@ class Side:
     placement: Placement | None = None  # of the Neural Engine's run, if its record holds a plan
     identical: bool = False  # CPU and Neural Engine gave the same bits
     overflows: tuple[str, ...] = ()  # what float16 rounding alone makes infinite
+    inputs: int = 0  # that it rests on
+    runs: dict[str, int] = field(default_factory=dict)  # by unit
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def side(model: str, trials: Sequence[Trial], limit: float = LIMIT) -> Side:
         placement=_least(plans),
         identical=_identical(trials),
         overflows=tuple(dict.fromkeys(overflows)),
+        inputs=len(trials),
+        runs={unit: len(_runs(trials, unit)) for unit in UNITS if _runs(trials, unit)},
     )
 
 

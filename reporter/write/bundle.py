@@ -15,8 +15,10 @@ from reporter.write.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's own beginning of time: no clock in the archive
+SCHEMAS = {"manifest.json": b'"anereport.variants/', "Inputs/jobs.json": b'"anereport.runner/'}
 
 
 class OutputError(AnereportError):
@@ -40,15 +42,46 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def growing_folder(path: Path, force: bool) -> Iterator[Path]:
+    """Give the folder PATH.partial, which takes the name `path` when the block ends without error.
+
+    If it ends with one, what is in the folder stays, and is there the next time.
+    """
+    check_free(path, force)
+    folder = partial(path)
+    with _parents(path):
+        folder.mkdir(exist_ok=True)
+        try:
+            yield folder
+        except BaseException:
+            with suppress(OSError):
+                folder.rmdir()  # if it is empty
+            raise
+        _replace(folder, path)
+
+
+def partial(path: Path) -> Path:
+    """Return where what is not finished is kept."""
+    return path.with_name(f"{path.name}.partial")
+
+
 def write_file(path: Path, text: str, force: bool) -> None:
     """Write a file whole, by way of a temporary one beside it."""
+    with new_file(path, force) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def new_file(path: Path, force: bool) -> Iterator[BinaryIO]:
+    """Give the stream of a temporary file that takes the name `path` when the block ends well."""
     check_free(path, force)
     with _parents(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         temporary = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
             temporary.chmod(0o644)
             temporary.replace(path)
         finally:
@@ -88,15 +121,19 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def _ours(folder: Path) -> bool:
-    """Tell whether a folder is empty, or one of a report, a migration, a source, variants, records.
+    """Tell whether a folder is empty, or one of a report, a migration, a source, records, SCHEMAS.
 
-    Others have a manifest.json too, so that is looked into.
+    Others have files of those names too, so they are looked into.
     """
     names = {path.name for path in folder.iterdir()}
-    made = {"report.json", "migration.json"} & names or names <= {"model.py", "weights.npz"}
-    if "manifest.json" in names and (folder / "manifest.json").is_file():
-        with (folder / "manifest.json").open("rb") as stream:
-            made = made or b'"anereport.variants/' in stream.read(100)
+    made = {"report.json", "migration.json", "shrink.json"} & names or names <= {
+        "model.py",
+        "weights.npz",
+    }
+    for file, schema in SCHEMAS.items():
+        if (folder / file).is_file():
+            with (folder / file).open("rb") as stream:
+                made = made or schema in stream.read(100)
     return bool(made) or all(name.endswith(".json") for name in names)
 
 

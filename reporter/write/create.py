@@ -7,15 +7,15 @@ import shutil
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import migrate
 from migrate import AnereportError
-from reporter.measure import coreml, inputs, results, subject
+from reporter.measure import arrays, coreml, inputs, measuring, results, subject
 from reporter.measure.identity import identify
 from reporter.measure.record import Record, RecordError, dumps, of
 from reporter.progress import Progress, Silent
-from reporter.understand import comparison, listed_faults
+from reporter.understand import cells, comparison, listed_faults
 from reporter.understand import understood as understanding
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
@@ -58,6 +58,7 @@ class Options:
     custom: Sequence[str] = ()
     migration: Path | None = None
     variants: Path | None = None
+    inputs: Path | None = None
 
 
 def create(model: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
@@ -68,18 +69,24 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
         raise AnereportError("--run-script runs the script that --script names: name one")
     if options.devices and not options.records:
         raise AnereportError("--device names the device of results: add them with --record")
+    if options.inputs and options.records:
+        raise AnereportError("--inputs is for what is measured here: a --record has its own")
     progress.expect(STEPS)
     progress.step("reading the model")
     facts = _facts(model, options.custom)
     progress.step("reading the results")
     known = attached.find(model, facts.identity, options.migration, options.variants)
-    facts = replace(facts, findings=(*facts.findings, *known.aside))
-    found, kept = _results(model, facts, known, options, progress)
+    files, twice = results.distinct(results.record_files(options.records))
+    facts = replace(facts, findings=(*facts.findings, *known.aside, *twice))
+    found, kept = _results(model, facts, known, replace(options, records=files), progress)
     referee = Referee(model, options.custom)
     understood = _understood(referee, facts, found, options, progress)
     every = [*found, *_not_yet(kept, found)]
-    named = [(path.name, r) for path, r in _records(every)]
+    names = results.names([path for path, _ in every])
+    named = _named(every)
     known = known.judged(referee, named, options.bounds.limit, options.custom, progress)
+    others = cells.of_variants(known.migration, known.readings, named, options.bounds.limit)
+    understood = understood.joined(others)
     progress.step("running the repro script in a clean process")
     repro = _repro(model, facts, options)
     report = reports.compose(
@@ -87,7 +94,7 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     )
     progress.step("writing")
     with new_folder(out, options.force) as folder:
-        bundled = [(path, r) for path, r in every if known.needs(r)]
+        bundled = [(n, p, r) for n, (p, r) in zip(names, every, strict=True) if known.needs(r)]
         _write(folder, report, model, bundled, known)
     return report
 
@@ -96,21 +103,27 @@ def _records(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[Path,
     return [(path, result) for path, result in found if isinstance(result, Record)]
 
 
+def _named(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[str, Record]]:
+    """Return the records with what their files are called in the report's folder."""
+    names = results.names([path for path, _ in found])
+    return [(n, r) for n, (_, r) in zip(names, found, strict=True) if isinstance(r, Record)]
+
+
 def _results(
     model: Path, facts: ModelFacts, known: Attached, options: Options, progress: Progress
 ) -> tuple[list[tuple[Path, Record | Listing]], list[tuple[Path, Record]]]:
     """Return the results that the report is of, and the records that its folders keep."""
-    files = results.record_files(options.records)
     load = partial(
         results.load, identity=facts.identity, shape=options.shape, others=known.identities
     )
-    found = [(path, load(path)) for path in files]
+    found = [(path, load(path)) for path in options.records]
     kept = known.records({r.evidence for _, r in _records(found)})
     if not any(not isinstance(r, Record) or of(r, facts.identity) for _, r in found):
         found += [(path, r) for path, r in kept if of(r, facts.identity)]
     if not found and coreml.available():
         progress.step("measuring on this Mac")
-        found = [(Path("measured here"), coreml.measure(model))]
+        measured = measuring.measure(model, _given(model, options), progress=progress)
+        found = [(Path("measured here"), measured)]
     if len({r.evidence for _, r in _records(found)}) > 1:
         raise AnereportError("records are measured and simulated: make a report of each kind")
     return found, kept
@@ -144,7 +157,7 @@ def _understood(
     options: Options,
     progress: Progress,
 ) -> Understood:
-    own = [(path.name, r) for path, r in _records(found) if of(r, facts.identity)]
+    own = [(name, r) for name, r in _named(found) if of(r, facts.identity)]
     known = understanding.of_records(own, referee, options.bounds, progress)
     listed = [
         comparison.from_listing(
@@ -160,9 +173,20 @@ def _understood(
     comparisons = (*known.comparisons, *listed)
     if not comparisons:
         progress.step("computing the reference")
-        given = inputs.seeded(referee.model)
-        comparisons = tuple(comparison.from_reference(referee, given, "seed-0"))
+        given = _given(referee.model, options)
+        name = measuring.USER if given else "seed-0"
+        given = given or inputs.seeded(referee.model)
+        comparisons = tuple(comparison.from_reference(referee, given, name))
     return replace(known, comparisons=comparisons)
+
+
+def _given(model: Path, options: Options) -> dict[str, Any]:
+    """Return the user's own inputs; nothing where there are none."""
+    if options.inputs is None:
+        return {}
+    given = arrays.load_inputs(options.inputs)
+    measuring.check_inputs(given, model)
+    return given
 
 
 def _listed_output(facts: ModelFacts, listed: Listing, path: Path) -> str:
@@ -194,15 +218,15 @@ def _write(
     folder: Path,
     report: Report,
     model: Path,
-    found: list[tuple[Path, Record | Listing]],
+    found: list[tuple[str, Path, Record | Listing]],
     known: Attached,
 ) -> None:
     copy(model, folder / model.name)
     say(folder / "repro.py", report.repro.script)
     if found:
         (folder / "records").mkdir()
-    for number, (path, result) in enumerate(found, 1):
-        _keep(result, path, folder / "records", number)
+    for name, path, result in found:
+        _keep(result, path, folder / "records" / name)
     known.write(folder)
     for venue in ZIPPED:
         say(folder / venue.FILE, venue.text(report))
@@ -214,16 +238,13 @@ def _write(
         say(folder / venue.FILE, venue.text(report))
 
 
-def _keep(result: Record | Listing, path: Path, folder: Path, number: int) -> None:
-    target = folder / path.name
-    if target.exists():
-        target = folder / f"{number}-{path.name}"
+def _keep(result: Record | Listing, path: Path, target: Path) -> None:
     if path.suffix == ".npz":
         shutil.copyfile(path, target)
     elif path.exists():
         say(target, path.read_text(encoding="utf-8", errors="surrogateescape"))
     elif isinstance(result, Record):
-        say(folder / "measured.json", dumps(result))
+        say(target.with_name("measured.json"), dumps(result))
 
 
 def choose_model(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import migrate
-from reporter.measure import coreml, record
+from reporter.measure import coreml, measuring, record
 from reporter.measure.record import RecordError
 from reporter.measure.results import record_files
 from reporter.progress import Progress, Silent
@@ -142,7 +142,7 @@ def _measured(
     found = []
     for path in paths:
         progress.step(f"measuring {path.name} on this Mac")
-        found.append((f"{path.name}.json", coreml.measure(path)))
+        found.append((f"{path.name}.json", measuring.measure(path)))
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from reporter.understand.agreement_words import statements
 from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
 from reporter.understand.verdict import sides
@@ -43,6 +44,7 @@ def _environment() -> Environment:
     ours = (
         sides,
         sentences,
+        statements,
         sentence,
         text,
         cell,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import migrate
 from reporter.measure.identity import ModelIdentity, identify
 from reporter.measure.record import Device
+from reporter.understand.agreement import Agreement
 from reporter.understand.assessment import LIMIT
 from reporter.understand.comparison import NOT_MEASURED, Comparison
 from reporter.understand.reading_words import brief, sentences
@@ -137,6 +138,7 @@ class Report:
     limit: float = LIMIT
     explanations: tuple[Explanation, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    agreement: Agreement = field(default_factory=Agreement)  # of several devices
     attachments: tuple[tuple[str, int], ...] = ()
     schema: str = field(default=SCHEMA)
 
@@ -236,6 +238,7 @@ def compose(
         limit=bounds.limit,
         explanations=understood.explanations,
         incidents=understood.incidents,
+        agreement=understood.agreement if understood.agreement.shown else Agreement(),
         missing=(
             *_missing(facts, comparisons, repro),
             *_missing_readings(facts, readings),

@@ -22,6 +22,8 @@ from torch import nn
 
 import migrate
 from migrate.coreml import coremltools, proto
+from reporter.measure import record
+from reporter.measure.identity import ModelIdentity
 from reporter.understand.divergence import compare
 
 
@@ -204,6 +206,71 @@ def peak_of(what, path, depths, width):
     return int(done.stdout)
 
 
+class File(NamedTuple):
+    """What a record takes, over `np.savez` and `np.load` of its array; peaks over that array."""
+
+    written: float
+    read: float
+    peak: float
+
+
+def record_against_npz(count):
+    """Write and read a record of one output of so many float32 values."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = Path(folder, "record.json"), Path(folder, "array.npz")
+        found = record_of(count)
+        array = found.runs[0].outputs["y"].array()
+        written = best(lambda: write(found, ours), 3) / best(lambda: np.savez(theirs, y=array), 3)
+        read = best(lambda: record.load(ours).runs[0].outputs["y"].array(), 3)
+        read /= best(lambda: np.load(theirs)["y"], 3)
+        peaks = [rise_of(what, ours, count) for what in ("write", "load")]
+    return File(written, read, max(peaks) * 1024 / array.nbytes)
+
+
+def record_of(count):
+    values = np.random.RandomState(0).standard_normal(count).astype(np.float32)
+    run = record.Run(unit="ane", input="x", outputs={"y": record.Tensor.of(values)})
+    model = ModelIdentity(
+        name="m",
+        kind="neuralNetwork",
+        spec_version=4,
+        size=1,
+        sha256="",
+        sha256_without_metadata="",
+    )
+    return record.Record(
+        evidence="simulated", model=model, device=record.Device(), inputs={"x": {}}, runs=(run,)
+    )
+
+
+def write(found, path):
+    with path.open("wb") as stream:
+        record.dump(found, stream)
+
+
+RISE = """
+import pathlib, sys; sys.path.insert(0, {here!r})
+import bench
+path, found = pathlib.Path({path!r}), bench.record_of({count} if {what!r} == "write" else 1)
+bench.write(bench.record_of(1), path.with_suffix(".small"))
+bench.record.load(path.with_suffix(".small"))  # what is imported and made once
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+before = bench.kilobytes("VmRSS")
+kept = bench.write(found, path) if {what!r} == "write" else bench.record.load(path)
+print(bench.kilobytes("VmHWM") - before)
+"""
+
+
+def rise_of(what, path, count):
+    """Return by how many kilobytes writing or reading raises a new process' peak of memory.
+
+    The array that is written is there before; the one that is read is counted.
+    """
+    code = RISE.format(here=str(Path(__file__).parent), what=what, path=str(path), count=count)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
 EMPTY = """
 import typer
 app = typer.Typer()
@@ -266,6 +333,8 @@ def main():
     depths, width = ((1, 1, 1, 1), 8) if smoke else ((3, 4, 6, 3), 64)
     count = 10**5 if smoke else 10**8
     metrics, memory = metrics_against_largest(count)
+    elements = 10**5 if smoke else 10**7
+    file = record_against_npz(elements)
     conversion = migrate_against_convert(depths, width, 1 if smoke else 3)
     rows = [
         (f"build from a {mb} MB spec / load_spec", build_against_load(mb), 1.0),
@@ -281,6 +350,9 @@ def main():
         ("its peak of memory / that of convert", conversion.memory, 1.5),
         (f"metrics of {count:.0e} values / the largest error", metrics, 15.0),
         ("their memory / that of one array", memory, 0.1),
+        (f"write a record of {elements:.0e} values / np.savez", file.written, 20.0),
+        ("read it / np.load", file.read, 20.0),
+        ("peak of memory of either / its array", file.peak, 5.0),
     ]
     broken = 0
     for name, ratio, bound in rows:

@@ -38,7 +38,7 @@ from coremltools.models.neural_network import NeuralNetworkBuilder  # noqa: E402
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 THREAD = SAMPLES / "thread-720810.txt"
-COMMANDS = ("create", "migrate", "explain", "lint", "variants", "run")
+COMMANDS = ("create", "migrate", "explain", "lint", "variants", "run", "runner", "doctor")
 LINUX = pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is here")
 
 

@@ -103,6 +103,51 @@ def test_the_samples_inputs(samples):
     assert shapes == {"input2": (1, 128, 43, 1), "input1": (1, 800, 43, 1)}
 
 
+# --- controls, and how much is measured
+
+
+def of_control(name, kind, index, count):
+    """One element, by the table of the module's docstring."""
+    if name == "ramp":
+        return {"array": (index % 2048 - 1024) / 512, "image": index % 256, "integer": index % 2}[
+            kind
+        ]
+    lit = {"impulse": index == count // 2, "zeros": False, "ones": True}[name]
+    return {"array": 1, "image": 255, "integer": 1}[kind] if lit else 0
+
+
+@pytest.mark.parametrize("name", ["ramp", "impulse", "zeros", "ones"])
+@pytest.mark.parametrize(
+    ("feature", "kind", "dtype"),
+    [
+        (Feature("x", "multiArray", (1, 3, 40, 41)), "array", np.float32),
+        (Feature("x", "multiArray", (5, 5), "float16"), "array", np.float32),
+        (Feature("x", "multiArray", (1,)), "array", np.float32),
+        (Feature("i", "image", (1, 3, 20, 30), color="RGB"), "image", np.uint8),
+        (Feature("n", "multiArray", (50,), "int32"), "integer", np.int32),
+    ],
+)
+def test_controls_are_those_of_the_table(name, feature, kind, dtype):
+    x = inputs.control(feature, name)
+    assert (x.shape, x.dtype) == (feature.shape, dtype)
+    assert x.ravel().tolist() == [of_control(name, kind, i, x.size) for i in range(x.size)]
+    np.testing.assert_array_equal(np.float16(x), x)  # no unit rounds the input itself
+
+
+def test_controls_of_a_whole_model():
+    spec = model(("b", (2, 3), "float32"), ("n", (4,), "int32"))
+    found = inputs.controls(spec)
+    assert list(found) == ["ramp", "impulse", "zeros", "ones"]
+    assert {name: a.shape for name, a in found["ones"].items()} == {"b": (2, 3), "n": (4,)}
+    assert found["impulse"]["b"].tolist() == [[0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(("field", "count"), [("seeds", 0), ("repeats", -1)])
+def test_less_than_one_is_no_schedule(field, count):
+    with pytest.raises(migrate.AnereportError, match=f"--{field} is 1 or more, not {count}"):
+        inputs.Schedule(**{field: count})
+
+
 # --- inputs on which something can be seen
 
 
@@ -152,6 +197,20 @@ def test_the_first_seed_that_tells_is_taken(relu, envelopes, answers, seed):
     assert len(asked) == len(answers) <= inputs.TRIED == 4
     for tried, x in enumerate(asked):
         np.testing.assert_array_equal(x, inputs.seeded(relu, tried)["in0"])
+
+
+def test_seeds_follow_the_first_that_tells(relu, envelopes):
+    envelopes([True], [False])
+    found = inputs.scheduled(relu, inputs.Schedule(seeds=3))
+    assert list(found) == ["seed-1", "seed-2", "seed-3"]
+    for name, given in found.items():
+        np.testing.assert_array_equal(given["in0"], inputs.seeded(relu, int(name[-1]))["in0"])
+
+
+def test_controls_come_after_the_seeds(relu, envelopes):
+    envelopes([False])
+    found = inputs.scheduled(relu, inputs.Schedule(seeds=1, controls=True))
+    assert list(found) == ["seed-0", "ramp", "impulse", "zeros", "ones"]
 
 
 def test_where_nothing_is_known_of_rounding_it_is_the_first(relu, envelopes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace as Some
 
 import pytest
@@ -13,7 +14,7 @@ from reporter.measure.record import PlannedOperation, Run
 coremltools()
 from coremltools.models import compute_device, compute_plan  # noqa: E402  after the quiet import
 
-LOADED = Some(get_compiled_model_path=lambda: "/tmp/m.mlmodelc")
+COMPILED = Path("m.mlmodelc")
 
 
 def usage(name):
@@ -53,11 +54,11 @@ def planned(monkeypatch):
         )
 
         def load(path, units):
-            assert (path, units) == ("/tmp/m.mlmodelc", "CPU_AND_NE")
+            assert (path, units) == ("m.mlmodelc", "CPU_AND_NE")
             return found
 
         monkeypatch.setattr(compute_plan.MLComputePlan, "load_from_path", load)
-        return planning.plan(LOADED, "CPU_AND_NE")
+        return planning.plan(COMPILED, "CPU_AND_NE")
 
     return made
 
@@ -93,13 +94,13 @@ def test_a_device_that_is_not_known_is_not_guessed(planned):
 
 def test_without_a_plan_there_is_none(monkeypatch):
     """On this system coremltools has no plans, which is what older ones say too."""
-    assert planning.plan(Some(), "CPU_AND_NE") is None
+    assert planning.plan(COMPILED, "CPU_AND_NE") is None
 
     def refuse(path, units):
         raise ValueError("not supported")
 
     monkeypatch.setattr(compute_plan.MLComputePlan, "load_from_path", refuse)
-    assert planning.plan(LOADED, "CPU_AND_NE") is None
+    assert planning.plan(COMPILED, "CPU_AND_NE") is None
 
 
 def test_a_plan_is_kept_in_a_run():

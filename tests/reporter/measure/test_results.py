@@ -89,3 +89,41 @@ def test_shapes(text, shape):
 def test_what_is_no_shape(text):
     with pytest.raises(RecordError, match="is not a shape: write it like 1,1600,39,1"):
         results.parse_shape(text)
+
+
+def test_a_folder_stands_for_its_records(tmp_path):
+    for name in ("b.json", "a.json", "notes.txt"):
+        (tmp_path / name).write_text("{}")
+    single = tmp_path / "b.json"
+    assert results.record_files([tmp_path, single]) == [
+        tmp_path / "a.json", tmp_path / "b.json", single,
+    ]  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecordError, match=r"empty holds no record: no file in it ends in .json"):
+        results.record_files([tmp_path / "empty"])
+
+
+def test_the_same_file_is_counted_once_and_that_is_said(tmp_path):
+    first, copy, other = (tmp_path / name for name in ("a.json", "copy.json", "other.json"))
+    for path, text in ((first, "1"), (copy, "1"), (other, "2")):
+        path.write_text(text)
+    found, said = results.distinct([first, other, copy, first])
+    assert found == [first, other]
+    assert said == [
+        f"{copy} is the same file as {first}, and is counted once",
+        f"{first} was given twice, and is counted once",
+    ]
+    assert results.distinct([]) == ([], [])
+
+
+def test_what_is_no_file_is_left_to_the_reader(tmp_path):
+    assert results.distinct([tmp_path / "absent.json", tmp_path]) == (
+        [tmp_path / "absent.json", tmp_path], [],
+    )  # fmt: skip
+
+
+def test_names_of_files_from_several_folders(tmp_path):
+    paths = [tmp_path / a / b for a, b in ("xr", "yr", "ys", "zr", "ws")]
+    assert results.names(paths) == ["r", "2-r", "s", "4-r", "5-s"]
+    assert results.names([tmp_path / n for n in ("2-r", "r", "x/r")]) == ["2-r", "r", "3-r"]
+    assert results.names([tmp_path / n for n in ("r", "3-r", "x/r")]) == ["r", "3-r", "3-3-r"]

@@ -10,7 +10,7 @@ import migrate
 from migrate.coreml import proto
 from reporter.measure import record
 from reporter.measure.identity import identify
-from reporter.measure.inputs import seeded
+from reporter.measure.inputs import Schedule, seeded
 from reporter.measure.record import RecordError
 from reporter.measure.simulate import simulate, values
 
@@ -226,3 +226,23 @@ def test_a_program_has_no_layers_to_break(tmp_path, fault):
     package = saved(affine(), tmp_path / "affine.mlpackage")
     with pytest.raises(migrate.AnereportError, match=f"give --simulate none instead of '{fault}'"):
         simulate(package, fault)
+
+
+def test_as_many_inputs_and_repeats_as_are_asked_for(model):
+    found = simulate(model, "no-bias@dense", schedule=Schedule(2, 3, controls=True))
+    names = ["seed-0", "seed-1", "ramp", "impulse", "zeros", "ones"]
+    assert list(found.inputs) == names
+    assert [(r.unit, r.input, r.repeat) for r in found.runs] == [
+        (unit, name, i) for unit in ("cpu", "gpu", "ane") for name in names for i in range(3)
+    ]
+    zeros = next(r for r in found.runs if (r.unit, r.input) == ("ane", "zeros"))
+    np.testing.assert_array_equal(zeros.outputs["y"].array(), np.full((3, 5), half(0.1)))
+    repeats = [r.outputs["y"] for r in found.runs if (r.unit, r.input) == ("ane", "seed-1")]
+    assert repeats[0] == repeats[1] == repeats[2]
+
+
+def test_own_inputs_are_repeated_too(model):
+    found = simulate(model, "none", {"x": np.ones((3, 4), np.float32)}, (), Schedule(5, 2))
+    assert [(r.unit, r.input, r.repeat) for r in found.runs[:3]] == [
+        ("cpu", "user", 0), ("cpu", "user", 1), ("gpu", "user", 0),
+    ]  # fmt: skip

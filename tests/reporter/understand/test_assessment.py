@@ -24,6 +24,7 @@ from reporter.understand.assessment import (
     Assessment,
     assess,
     check_limit,
+    graded,
 )
 
 RNG = np.random.RandomState(0)
@@ -81,6 +82,12 @@ def test_a_ratio_that_is_the_limit_is_within_it():
     assert assess(np.full((1, 1, 2, 2), 64.0 + 4), found).word == "rounding"
     assert assess(np.full((1, 1, 2, 2), 64.0 + 6), found).word == "suspicious"
     assert assess(np.full((1, 1, 2, 2), 64.0 + 6.001), found).word == "diverges"
+
+
+def test_a_ratio_alone_has_a_word():
+    words = [graded(ratio, 4) for ratio in (0, 4, 4.001, 6, 6.001, math.inf)]
+    assert words == ["rounding", "rounding", "suspicious", "suspicious", "diverges", "diverges"]
+    assert graded(8) == "rounding"
 
 
 def test_the_worst_channel_decides(three):

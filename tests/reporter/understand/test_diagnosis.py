@@ -152,6 +152,20 @@ def test_the_first_call_is_the_one_that_is_assessed():
 # --- shapes, and what is missing
 
 
+def test_every_call_of_the_outputs_shape_has_its_assessment():
+    known = diagnosed(ane=[right(), wrong(), right(), right()[:, :1]], cpu=[right()])
+    assert [a.wrong for a in known.calls["ane"]] == [False, True, False]
+    assert known.calls["ane"][0] == known.assessments["ane"]
+    assert known.calls["cpu"] == (known.assessments["cpu"],)
+    odd = diagnosed(ane=[right()[:, :1], right()], cpu=[right()])
+    assert list(odd.calls) == ["cpu"]  # as its first call cannot be judged
+
+
+def test_the_limit_reaches_every_call():
+    known = diagnosed(limit=1e9, ane=[right(), wrong()])
+    assert [a.word for a in known.calls["ane"]] == ["rounding", "rounding"]
+
+
 def test_no_numbers_of_the_outputs_shape_is_no_diagnosis():
     assert diagnosed() is None
     assert diagnosed(ane=EXACT[..., :1], cpu=np.zeros(0)) is None

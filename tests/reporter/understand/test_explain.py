@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+
+import many_devices
 import numpy as np
 import pytest
 from packages import affine, saved
 
-from reporter.measure import record
+from reporter.measure import record, results
 from reporter.measure.identity import identify
 from reporter.measure.record import Device, Failure, Record, RecordError, Run
 from reporter.measure.simulate import simulate, values
@@ -38,7 +41,7 @@ def said(model, tmp_path):
                        inputs={"i": values({"in0": X})}, runs=runs)  # fmt: skip
         path = tmp_path / "r.json"
         path.write_text(record.dumps(found))
-        lines = explain(path, model if given else None, None, bounds)
+        lines = explain([path], model if given else None, None, bounds)
         return lines[:3], {line.split()[0][:3].lower(): line for line in lines[3:]}
 
     return explained
@@ -100,7 +103,7 @@ def test_empty_outputs(said):
 def test_a_simulated_record(model, tmp_path):
     path = tmp_path / "s.json"
     path.write_text(record.dumps(simulate(model, "zeroed@tested")))
-    lines = explain(path, model)
+    lines = explain([path], model)
     assert lines[0].startswith("diverges: output 'out0' on the ANE (SIMULATED), ")
     assert lines[1].startswith("SIMULATED results of m.mlmodel on anereport simulator")
     assert "equal to the reference" in lines[3]
@@ -110,22 +113,22 @@ def test_a_simulated_record(model, tmp_path):
 def test_an_archive(model, tmp_path):
     path = tmp_path / "r.npz"
     np.savez(path, **{"in::in0": X, "gpu::out0": 2 * X})
-    lines = explain(path, model)
+    lines = explain([path], model)
     assert lines[0] == "exact: output 'out0' on the GPU is the reference, rounded to its type."
     assert "unknown device" in lines[1]
     assert "GPU: exact (0 times what rounding explains); equal to the reference" in lines[4]
     with pytest.raises(RecordError, match="--model"):
-        explain(path)
+        explain([path])
 
 
 def test_a_listing(samples):
     path = samples / "thread-720810.txt"
     shape = (1, 1600, 39, 1)
-    lines = explain(path, None, shape)
+    lines = explain([path], None, shape)
     from reporter.measure.listing import load
 
     assert lines == listing.statements(load(path, shape))
-    *first, which, then = explain(path, samples / "Block.mlmodel", shape, Bounds(0.5))
+    *first, which, then = explain([path], samples / "Block.mlmodel", shape, Bounds(0.5))
     assert first == lines
     assert which.startswith("8 of 40 single faults make constant rows of these, as the ANE has ")
     assert then.startswith("Print rows ")
@@ -135,13 +138,13 @@ def test_a_record_of_another_model(model, samples, tmp_path):
     path = tmp_path / "s.json"
     path.write_text(record.dumps(simulate(model, "none")))
     with pytest.raises(RecordError, match="is a record of another model: m"):
-        explain(path, samples / "Block.mlmodel")
+        explain([path], samples / "Block.mlmodel")
 
 
 def test_a_record_of_a_program(tmp_path):
     model = saved(affine("fp16"), tmp_path / "a.mlpackage")
     (tmp_path / "r.json").write_text(record.dumps(simulate(model, "none")))
-    verdict, head, output, cpu, gpu, ane, *more = explain(tmp_path / "r.json", model)
+    verdict, head, output, cpu, gpu, ane, *more = explain([tmp_path / "r.json"], model)
     assert verdict.startswith("exact: output 'y' on the ANE (SIMULATED)")
     assert head == "SIMULATED results of a.mlpackage on anereport simulator."
     assert output == (
@@ -183,7 +186,7 @@ def test_the_limit(said):
 
 def test_who_is_wrong_how_and_which_fault(said, model, tmp_path):
     said(cpu=2 * X, ane=4 * X)
-    lines = explain(tmp_path / "r.json", model)
+    lines = explain([tmp_path / "r.json"], model)
     assert "  Rounding explains the CPU, and not the ANE." in lines
     assert any(line.startswith("  Exact gain or offset: ") for line in lines)
     (fault,) = [line for line in lines if "single fault" in line or "One fault" in line]
@@ -235,7 +238,7 @@ def test_whatever_is_recorded_is_answered(model, tmp_path, runs, inputs, first):
     path = tmp_path / "r.json"
     path.write_text(record.dumps(odd_record(runs, inputs, model)))
     for given in (model, None):
-        lines = explain(path, given)
+        lines = explain([path], given)
         assert lines[0].startswith(first if given else "no verdict: ")
         assert lines[1] == "MEASURED results of m.mlmodel on desk."
         assert all(isinstance(line, str) and line.strip() for line in lines)
@@ -254,7 +257,7 @@ def test_outputs_of_any_rank(one_layer, tmp_path, shape):
                        inputs={"i": values({"in0": x})},
                        runs=[a_run({"out0": wrong})])  # fmt: skip
         (tmp_path / "r.json").write_text(record.dumps(found))
-        assert explain(tmp_path / "r.json", path)[0].startswith(f"{word}: ")
+        assert explain([tmp_path / "r.json"], path)[0].startswith(f"{word}: ")
 
 
 def test_an_unfit_input_is_said(one_layer, tmp_path):
@@ -267,7 +270,7 @@ def test_an_unfit_input_is_said(one_layer, tmp_path):
     found = Record(evidence="measured", model=identify(path), device=Device(),
                    inputs={"i": values(inputs)}, runs=[a_run({"out0": 0 * near + 1})])  # fmt: skip
     (tmp_path / "r.json").write_text(record.dumps(found))
-    lines = explain(tmp_path / "r.json", path)
+    lines = explain([tmp_path / "r.json"], path)
     assert lines[0].startswith("unfit: on this input rounding alone makes errors as large as")
     assert not any("One fault" in line or "one of the" in line for line in lines)
 
@@ -279,7 +282,7 @@ def test_a_network_that_draws_random_numbers_has_no_verdict(one_layer, tmp_path)
                    inputs={"i": values({"in0": np.ones((2, 3))})},
                    runs=[a_run({"out0": np.ones((2, 3))})])  # fmt: skip
     (tmp_path / "r.json").write_text(record.dumps(found))
-    lines = explain(tmp_path / "r.json", path)
+    lines = explain([tmp_path / "r.json"], path)
     assert lines[0].startswith("no verdict: layer 'tested' (randomNormalLike) draws random")
     assert not any("limit was chosen" in line for line in lines)
 
@@ -294,7 +297,7 @@ def test_an_earlier_input_that_the_model_does_not_take_spoils_nothing(model, tmp
                    inputs=given, runs=runs)  # fmt: skip
     path = tmp_path / "r.json"
     path.write_text(record.dumps(found))
-    lines = explain(path, model, None, Bounds())
+    lines = explain([path], model, None, Bounds())
     assert lines[0].startswith("diverges: output 'out0' on the ANE")
     assert any("single fault" in line or "One fault" in line for line in lines)
 
@@ -303,6 +306,127 @@ def test_no_budget_is_none_for_a_listing_too(model, tmp_path):
     rows = "\n".join(f"{i} {i / 4 + 1:.6f} 0.5" for i in range(6))
     path = tmp_path / "listing.txt"
     path.write_text(f"Index CPU ANE\n{rows}\n")
-    without = explain(path, model, X.shape, Bounds(budget=0))
+    without = explain([path], model, X.shape, Bounds(budget=0))
     assert not any("single fault" in line for line in without)
-    assert any("single fault" in line for line in explain(path, model, X.shape))
+    assert any("single fault" in line for line in explain([path], model, X.shape))
+
+
+@pytest.fixture
+def phones(tmp_path):
+    """The small network, and a folder with ten records of three phones."""
+    path = many_devices.model(tmp_path / "phones.mlmodel")
+    return path, many_devices.written(tmp_path / "records", many_devices.ten(path))
+
+
+QUICK = Bounds(budget=0)
+
+
+def test_ten_records_of_a_folder(phones):
+    path, folder = phones
+    first, *lines = explain([folder], path, bounds=QUICK)
+    assert first.startswith("diverges: output 'y' on the ANE in a1.json (a, iPhone14,5, iPhone 13")
+    assert lines[0].startswith("Devices of one kind and build disagree on the same input seed-1: ")
+    rows = [line for line in lines if line.startswith("  the ")]
+    assert len(rows) == len(many_devices.MATRIX)
+    for row, (unit, identifier, label, system), (word, runs, inputs, records) in zip(
+        rows, many_devices.MATRIX, many_devices.MATRIX.values(), strict=True
+    ):
+        head, _, tail = row.rpartition(" (")
+        assert head.startswith(f"  the {unit.upper()}, {identifier}")
+        assert f"({system}), label {label}: {word}" in head
+        counts = f"{runs} run{'s'[: runs > 1]} of {inputs} input{'s'[: inputs > 1]}"
+        assert tail == f"{counts}; {' and '.join(records)})"
+    heads = [line for line in lines if line.startswith("MEASURED")]
+    assert [line.split("(")[-1] for line in heads] == [
+        f"{name}.json)." for name in ("a1", "a2", "a3", "a4", "b1", "b2", "b3", "c1", "c2", "c3")
+    ]
+    assert lines.count("Output 'y' (1x2x4x3). Reference: computed here: the network as a torch "
+                       "module in float64.") == 11  # a4.json has two inputs  # fmt: skip
+
+
+def test_one_record_says_nothing_of_devices(phones):
+    path, folder = phones
+    lines = explain([folder / "a1.json"], path, bounds=QUICK)
+    assert lines[0].startswith("diverges: output 'y' on the ANE, ")
+    head = "MEASURED results of phones.mlmodel on a, iPhone14,5, iPhone 13, A15 Bionic"
+    assert lines[1] == f"{head}, iOS 16.2 (20C65)."
+    assert not any(line.startswith(("The ANE fails", "  the ")) for line in lines)
+
+
+def test_files_of_the_same_name_are_told_apart_by_their_folders(phones, tmp_path):
+    path, folder = phones
+    right = many_devices.record_of(path, many_devices.phone("z"), ane="right")
+    other = many_devices.written(tmp_path / "b", {"a1.json": right})
+    text = "\n".join(explain([folder / "a1.json", other], path, bounds=QUICK))
+    assert f"on the ANE in {folder / 'a1.json'} (a, " in text
+    row = "label z: rounding, 0.598 times what rounding explains (1 run of 1 input; "
+    assert f"{row}{other / 'a1.json'})" in text
+
+
+def test_the_same_record_twice_is_counted_once(phones, tmp_path):
+    path, folder = phones
+    copy = tmp_path / "copy.json"
+    copy.write_bytes((folder / "a1.json").read_bytes())
+    *lines, last = explain([folder / "a1.json", copy], path, bounds=QUICK)
+    assert last == f"{copy} is the same file as {folder / 'a1.json'}, and is counted once."
+    assert lines == explain([folder / "a1.json"], path, bounds=QUICK)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_record_of_another_model_among_them(phones, model, given):
+    path, folder = phones
+    other = record.dumps(simulate(model, "none")).replace("simulated", "measured", 1)
+    (folder / "b0.json").write_text(other)
+    with pytest.raises(RecordError, match=r"b0.json is a record of another model: m.mlmodel "):
+        explain([folder], path if given else None, bounds=QUICK)
+
+
+def test_measured_and_simulated_records_are_not_explained_together(phones):
+    path, folder = phones
+    (folder / "b0.json").write_text(record.dumps(simulate(path, "none")))
+    with pytest.raises(RecordError, match=r"b0.json is simulated and .*a1.json is measured: "):
+        explain([folder], path, bounds=QUICK)
+
+
+def test_another_schema_among_them(phones):
+    path, folder = phones
+    text = (folder / "a1.json").read_text().replace("record/1", "record/9")
+    (folder / "b0.json").write_text(text)
+    with pytest.raises(RecordError, match=r"b0.json: schema: expected 'anereport.record/1'"):
+        explain([folder], path, bounds=QUICK)
+
+
+def test_several_records_without_a_model(phones):
+    _, folder = phones
+    first, *lines = explain([folder / "a1.json", folder / "c3.json"])
+    assert first.startswith("no verdict: not available: no model was given")
+    assert any("does not run on: iPhone14,6 (iOS 17.0, 21A329), label c" in line for line in lines)
+    assert any("label a: not known: not available" in line for line in lines)
+
+
+def test_a_listing_beside_a_record(model, tmp_path, samples):
+    path = tmp_path / "r.json"
+    path.write_text(record.dumps(simulate(model, "none")))
+    rows = samples / "thread-720810.txt"
+    lines = explain([rows, path], None, (1, 1600, 39, 1))
+    start = lines.index(f"Listing {rows}:")
+    assert lines[1].startswith("SIMULATED results of m.mlmodel")
+    assert lines[start + 1].startswith("All eleven rows lie in channel 322")
+    assert explain([rows], None, (1, 1600, 39, 1)) == lines[start + 1 :]
+
+
+def test_of_several_records_one_is_in_memory_at_a_time(phones, monkeypatch):
+    path, folder = phones
+    alive = []
+    load = results.load
+
+    def watched(*given):
+        assert [ref for ref in alive if ref()] == []
+        found = load(*given)
+        alive.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(results, "load", watched)
+    files = [folder / f"{name}.json" for name in ("a1", "a3", "c3")]
+    explain(files, path, bounds=QUICK)
+    assert len(alive) == 6  # checked first, before any of them is compared

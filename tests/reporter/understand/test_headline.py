@@ -51,6 +51,27 @@ def test_an_unfit_input_asks_for_another():
     assert said.endswith("measure another")
 
 
+def test_of_several_records_it_says_which_is_the_worst():
+    good = compared("rounding", 1, source="good.json", device="a phone")
+    bad = compared("diverges", 20, beyond=2, source="bad.json", device="another phone")
+    assert headline([good, bad], 8) == (
+        "diverges: output 'y' on the ANE in bad.json (another phone), 20 times what rounding "
+        "explains in channel 7; 2 of 1,600 channels are beyond 8 times"
+    )
+    assert "bad.json" not in headline([bad, compared("exact", source="bad.json")], 8)
+    unnamed = compared("diverges", 30, source="x.npz", device="")
+    assert "on the ANE in x.npz, 30 times" in headline([good, unnamed], 8)
+
+
+def test_a_failure_in_one_of_several_records_says_in_which():
+    crashed = compared(source="c.json", device="a phone",
+                       units=(UnitResult("ane", "failed in load: no plan"),))  # fmt: skip
+    assert headline([compared("exact"), crashed], 8) == (
+        "failed in c.json (a phone): output 'y': ANE failed in load: no plan; what else was "
+        "compared is explained by rounding"
+    )
+
+
 def test_the_limit_is_said():
     assert verdict(compared("rounding", 1), 12.5).endswith("no channel is beyond 12.5 times")
 

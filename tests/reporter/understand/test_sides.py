@@ -173,6 +173,12 @@ def output_of(found, name):
     return found.runs[0].outputs[name].array().copy()
 
 
+def test_what_it_rests_on_is_counted(healthy, explained):
+    again = repeated(healthy, output(healthy, "ane"), output(healthy, "ane"))
+    found = side("m", [trial(healthy, explained), trial(again, explained)])
+    assert (found.inputs, found.runs) == (2, {"cpu": 2, "gpu": 2, "ane": 4})
+
+
 def test_records_are_named_once_and_all_their_trials_count(healthy, explained):
     bad = gives(healthy, "ane", y=output(healthy, "ane") + np.float32(1))
     trials = [trial(f, explained, n) for f, n in [(healthy, "a"), (bad, "b"), (healthy, "a")]]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +105,78 @@ def test_progress_is_told_what_begins(referee):
     assert steps[0] == "comparing 0.json with the reference"
     assert expected == [explained.possible]
     assert len(steps) == 1 + explained.tried
+
+
+class Read:
+    """Records that are read when their turn comes."""
+
+    def __init__(self, *records):
+        self.records, self.alive = records, []
+
+    def __len__(self):
+        return len(self.records)
+
+    def __iter__(self):
+        for i, one in enumerate(self.records):
+            assert [ref for ref in self.alive if ref()] == []  # the one before is gone
+            found = one.model_copy(deep=True)
+            self.alive.append(weakref.ref(found))
+            yield f"{i}.json", found
+            del found
+
+
+def test_no_record_is_kept_when_the_next_is_read(referee):
+    records = Read(*(record_of(referee, ane=HEALTHY) for _ in range(3)))
+    found = of_records(records, referee, Bounds(), Silent())
+    assert len(found.comparisons) == len(records.alive) == 3
+
+
+def test_records_share_the_budget(referee, monkeypatch):
+    """A record that needs no search leaves its part to the others."""
+    seconds = []
+    monkeypatch.setattr(
+        explanation, "of_record", lambda *_, budget, **__: seconds.append(round(budget, 1)) or []
+    )
+    records = [record_of(referee, ane=HEALTHY)] * 3
+    understood(referee, *records, bounds=Bounds(budget=30))
+    assert seconds == [10, 15, 30]
+    understood(referee, records[0], bounds=Bounds(budget=0))
+    assert seconds[3:] == [0]
+
+
+def test_a_spent_budget_still_tries_one_fault(referee, monkeypatch):
+    clock = iter(range(0, 1000, 100))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    seconds = []
+    monkeypatch.setattr(
+        explanation, "of_record", lambda *_, budget, **__: seconds.append(budget) or []
+    )
+    understood(referee, *[record_of(referee, ane=HEALTHY)] * 2, bounds=Bounds(budget=30))
+    assert seconds[0] == 15
+    assert 0 < seconds[1] < 0.01
+
+
+def test_an_explanation_that_several_records_have_is_told_once(referee):
+    wrong, other = record_of(referee, ane=2 * HEALTHY), record_of(referee, gpu=2 * HEALTHY)
+    both, gpu = understood(referee, wrong, wrong, other).explanations
+    assert (both.source, both.unit) == ("0.json, 1.json", "ane")
+    assert (gpu.source, gpu.unit) == ("2.json", "gpu")
+    assert explanation.sentences(both)[0].startswith(
+        "one fault gives the outputs of the ANE on input i in 0.json, 1.json"
+    )
+    (alone,) = understood(referee, wrong).explanations
+    assert alone.source == ""
+
+
+def test_what_the_model_became_joins_its_devices(referee):
+    found = understood(referee, record_of(referee, ane=HEALTHY))
+    (row,) = found.agreement.rows
+    (cell,) = row.cells
+    joined = found.joined([replace(cell, variant="p.mlpackage", word="diverges")])
+    assert [(r.variant, r.word) for r in joined.agreement.rows] == [
+        ("m.mlmodel", "rounding"), ("p.mlpackage", "diverges"),
+    ]  # fmt: skip
+    assert joined.comparisons == found.comparisons
 
 
 def test_incidents_are_asked_with_the_model_and_all_signatures(referee, monkeypatch):

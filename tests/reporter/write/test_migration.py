@@ -32,7 +32,7 @@ from migrations import (
 import migrate
 from migrate import AnereportError
 from migrate.coreml import coremltools, proto
-from reporter.measure import coreml, record
+from reporter.measure import coreml, measuring, record
 from reporter.measure.identity import identify
 from reporter.measure.record import RecordError
 from reporter.measure.simulate import simulate
@@ -691,7 +691,7 @@ def mac(monkeypatch):
         return planned(found) if path.suffix == ".mlpackage" else found
 
     monkeypatch.setattr(coreml, "available", lambda: True)
-    monkeypatch.setattr(coreml, "measure", measure)
+    monkeypatch.setattr(measuring, "measure", measure)
     return names
 
 
@@ -756,7 +756,7 @@ def test_a_corrected_network_is_judged_by_the_same_evidence(mac, tmp_path, monke
         fault = "bias-only@convolution" if path.name == "m.mlmodel" else "none"
         return planned(measured(simulate(path, fault)))
 
-    monkeypatch.setattr(coreml, "measure", measure)
+    monkeypatch.setattr(measuring, "measure", measure)
     networks = migrate.UnsupportedError("not here")
 
     def convert(net, source, options, sha256, real=migrate.convert):

@@ -9,12 +9,15 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from migrate import Finding, Operation, Options, ProgramOverview
 from reporter.measure.identity import ModelIdentity
+from reporter.understand.agreement import agreement
 from reporter.understand.assessment import Assessment
+from reporter.understand.cells import Cell
 from reporter.understand.comparison import Comparison, UnitResult
 from reporter.understand.diagnosis import Diagnosis
 from reporter.understand.divergence import Metrics, Row, Table
 from reporter.understand.explanation import Candidate, Explanation
 from reporter.understand.migrated import Variant
+from reporter.understand.origin import Kind, Origin
 from reporter.understand.reference import PROGRAM_METHOD
 from reporter.understand.sides import Outcome, Placement, Side
 from reporter.understand.signatures import Signature
@@ -203,6 +206,23 @@ def explanation(layer="conv1"):
     )  # fmt: skip
 
 
+def devices(blob="output", label="a"):
+    """Two phones of one kind that disagree, and what nobody named."""
+    phone = Kind("measured", "iPhone14,5", "iOS 16.2", "20C65")
+    rows = (
+        (Origin(phone, label, product="iPhone 13"), "ane", "diverges", 2570.123, f"{label}.json"),
+        (Origin(phone, "b", product="iPhone 13"), "ane", "rounding", 0.75, "b.json"),
+        (Origin(Kind("measured", "", "", ""), file="c.npz"), "cpu", "failed", None, "c.npz"),
+    )
+    return agreement(
+        "Tiny.mlmodel",
+        [
+            Cell(origin, "Tiny.mlmodel", unit, record, blob, "0" * 64, word, ratio, 3)
+            for origin, unit, word, ratio, record in rows
+        ],
+    )
+
+
 def unmeasured():
     units = tuple(UnitResult(unit, "not measured") for unit in ("cpu", "gpu", "ane"))
     table = Table(COLUMNS, AXES, (Row(0, (0, 0, 0, 0), ("1.25", "", "", "")), None))
@@ -273,11 +293,21 @@ def hostile_report():
         verdict=f"diverges: output '{HOSTILE}'",
         explanations=(explanation(HOSTILE),),
         migration=migration(HOSTILE, HOSTILE),
+        agreement=devices(HOSTILE, HOSTILE),
     )
 
 
 @pytest.fixture(
-    params=["unmeasured", "listed", "measured", "simulated", "hostile", "program", "migrated"]
+    params=[
+        "unmeasured",
+        "listed",
+        "measured",
+        "simulated",
+        "hostile",
+        "program",
+        "migrated",
+        "devices",
+    ]
 )
 def kind(request):
     """Which of the reports: a snapshot is named after it."""
@@ -302,6 +332,12 @@ def report(kind):
             verdict="diverges: output 'output' on the ANE",
             explanations=(explanation(),),
             limit=6.0,
+        ),
+        "devices": lambda: report_of(
+            [compared("measured")],
+            devices=(MEASURED_ON,),
+            verdict="diverges: output 'output' on the ANE in a.json",
+            agreement=devices("seed-0"),
         ),
     }[kind]()
 

@@ -84,7 +84,7 @@ def test_hostile_names_are_shown_as_they_are(hostile):
 def test_hostile_names_make_no_html_no_heading_and_no_open_fence(hostile):
     tokens = parsed(markdown.text(hostile))
     headings = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open"]
-    assert len(headings) == 11
+    assert len(headings) == 12
     assert not [t for t in tokens if t.type == "html_block"]
     inline = [c for t in tokens for c in t.children or []]
     assert not [c for c in inline if c.type in ("html_inline", "link_open", "image")]
