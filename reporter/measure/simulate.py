@@ -76,6 +76,19 @@ def predictors(model: Path, fault: str, custom: Sequence[str] = ()) -> dict[str,
     return _of_network(found, fault, custom, model)
 
 
+def lacks(model: Path, fault: str, custom: Sequence[str] = ()) -> str:
+    """Return why a model cannot have a fault, in a sentence; nothing if it can."""
+    found = subject.read(model, custom)
+    try:
+        if isinstance(found, migrate.ProgramOverview):
+            _of_program(model, fault)
+        else:
+            _of_network(found, fault, custom, model)
+    except migrate.FaultError as error:
+        return str(error)
+    return ""
+
+
 def _of_network(
     network: Network, fault: str, custom: Sequence[str], model: Path
 ) -> dict[str, Predict]:
@@ -93,7 +106,7 @@ def _of_network(
 
 def _of_program(model: Path, fault: str) -> dict[str, Predict]:
     if fault != "none":
-        raise migrate.AnereportError(
+        raise migrate.FaultError(
             f"{model.name} is an ML Program, and a fault is of a NeuralNetwork's layer: "
             f"give --simulate none instead of '{fault}'"
         )

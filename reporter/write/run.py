@@ -16,7 +16,7 @@ from reporter.measure import arrays, measuring
 from reporter.measure import record as records
 from reporter.measure.identity import identify
 from reporter.measure.inputs import Schedule
-from reporter.measure.simulate import ONCE, simulate
+from reporter.measure.simulate import ONCE, lacks, simulate
 from reporter.progress import Progress, Silent
 from reporter.write.bundle import OutputError, check_free, growing_folder, new_file, partial
 from reporter.write.create import MODELS, models_in
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reporter.measure.measuring import Keep
     from reporter.measure.record import Record
 
+NO_FAULT = "none"
 COMPILED = ".mlmodelc"  # a folder that is a model too, and none that can be read
 
 
@@ -80,12 +81,12 @@ def run(model: Path, out: Path, options: Options, progress: Progress | None = No
     if not models:
         raise AnereportError(f"no model in {model}")
     targets = _targets(models)
-    inside = replace(options, force=True)  # over what Ctrl-C left of a record
+    inside = _options(models, replace(options, force=True))  # over what Ctrl-C left of a record
     try:
         with growing_folder(out, options.force) as folder:
-            kept = _kept(folder, targets, options)
+            kept = _kept(folder, targets, inside)
             return [
-                kept.get(path) or _written(path, folder / name, inside, progress)
+                kept.get(path) or _written(path, folder / name, inside[path], progress)
                 for path, name in targets.items()
             ]
     except KeyboardInterrupt as stop:
@@ -97,11 +98,24 @@ def run(model: Path, out: Path, options: Options, progress: Progress | None = No
 def said(record: Record) -> Iterator[str]:
     """Yield in words which units gave outputs, and which runs failed."""
     units = dict.fromkeys(run.unit for run in record.runs if run.outputs is not None)
-    yield f"{record.evidence} on {', '.join(units) or 'no unit'}"
+    fault = f" with {record.simulation}" if record.simulation not in ("", NO_FAULT) else ""
+    yield f"{record.evidence}{fault} on {', '.join(units) or 'no unit'}"
     for run in record.runs:
         if run.failure:
             which = f"{run.input}, {run.start} start" if run.start else run.input
             yield f"{run.unit} failed in {run.failure.stage} ({which}): {run.failure.message}"
+
+
+def _options(models: Sequence[Path], options: Options) -> dict[Path, Options]:
+    """Return the options for each model: a fault is simulated in those that can have it."""
+    if options.fault in ("", NO_FAULT):
+        return dict.fromkeys(models, options)
+    why = {path: lacks(path, options.fault, options.custom) for path in models}
+    if all(why.values()):
+        raise AnereportError(
+            f"no model in {models[0].parent} can have '{options.fault}': {why[models[-1]]}"
+        )
+    return {path: replace(options, fault=NO_FAULT if why[path] else options.fault) for path in why}
 
 
 def _targets(models: Sequence[Path]) -> dict[Path, str]:
@@ -110,14 +124,16 @@ def _targets(models: Sequence[Path]) -> dict[Path, str]:
     return {path: f"{path.stem if stems[path.stem] == 1 else path.name}.json" for path in models}
 
 
-def _kept(folder: Path, targets: dict[Path, str], options: Options) -> dict[Path, Record]:
+def _kept(
+    folder: Path, targets: dict[Path, str], options: dict[Path, Options]
+) -> dict[Path, Record]:
     """Return the whole records that an earlier call left; refuses a folder with anything else."""
     models = {name: path for path, name in targets.items()}
     found = {}
     for file in sorted(folder.glob("*.json")):
         model = models.get(file.name)
         record = records.load(file)
-        if model is None or not _same(record, model, options):
+        if model is None or not _same(record, model, options[model]):
             raise OutputError(f"{file} is not of these models and options: move {folder} away")
         if not record.stopped:
             found[model] = record

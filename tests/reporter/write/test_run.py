@@ -15,11 +15,13 @@ from misbehaving import COMPILED, TOLD, model, told
 from packages import affine, saved
 
 from migrate import AnereportError
+from migrate.coreml import proto
 from reporter.measure import record
 from reporter.write import run as running
 from reporter.write.bundle import OutputError
 from reporter.write.run import Options, Stopped
 
+Model = proto("Model_pb2").Model
 ON_A_MAC = sys.platform == "darwin"
 
 
@@ -140,6 +142,36 @@ def test_a_record_for_each_model(folder, tmp_path, monkeypatch):
     assert names(tmp_path / "out") == ["a.json", "b.json", "c.json"]
     assert [r.model.name for r in found] == ["a.mlmodel", "b.mlmodel", "c.mlmodel"]
     assert len((tmp_path / "compiled.txt").read_text().split()) == 3
+
+
+def renamed(path, name):
+    spec = Model.FromString(path.read_bytes())
+    spec.neuralNetwork.layers[0].name = name
+    path.write_bytes(spec.SerializeToString())
+
+
+def test_a_fault_is_simulated_in_those_models_of_a_folder_that_have_its_layer(folder, tmp_path):
+    """`a` has the layer; `b` has not, nor has an ML Program."""
+    renamed(folder / "a.mlmodel", "mine")
+    (folder / "c.mlmodel").unlink()
+    saved(affine(), folder / "p.mlpackage")
+    found = running.run(folder, tmp_path / "out", Options(fault="zeroed@mine"))
+    assert [r.simulation for r in found] == ["zeroed@mine", "none", "none"]
+    (line,) = running.said(found[0])
+    assert line == "simulated with zeroed@mine on cpu, gpu, ane"
+    (line,) = running.said(found[1])
+    assert line == "simulated on cpu, gpu, ane"
+    (last,) = [r for r in found[0].runs if r.unit == "ane"]
+    (output,) = last.outputs.values()
+    assert not output.array().any()
+
+
+def test_a_layer_that_no_model_of_the_folder_has_is_an_error(folder, tmp_path):
+    with pytest.raises(
+        AnereportError, match=r"no model in .*models can have '.*: the model has no"
+    ):
+        running.run(folder, tmp_path / "out", Options(fault="zeroed@yours"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_models_that_differ_in_their_suffix_alone_have_a_record_each(folder, tmp_path):
