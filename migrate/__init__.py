@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from migrate.overview import Operation, ProgramOverview, describe_program
     from migrate.package import save
     from migrate.program_envelope import program_envelopes
+    from migrate.shrinking import SEEDS, Knob, Reducible, Reduction, Reductions
     from migrate.source import to_source
     from migrate.spec import load_spec
     from migrate.variation import LeftOut, Rearrangement, Relation, Variant, each_variant, variants
@@ -93,6 +94,11 @@ _HOMES = {
     "to_torch": "module",
     "LeftOut": "variation",
     "Rearrangement": "variation",
+    "SEEDS": "shrinking",
+    "Knob": "shrinking",
+    "Reducible": "shrinking",
+    "Reduction": "shrinking",
+    "Reductions": "shrinking",
     "Relation": "variation",
     "Variant": "variation",
     "each_variant": "variation",
@@ -107,6 +113,7 @@ __all__ = [
     "ENVELOPE_K",
     "FAULTS",
     "PRECISIONS",
+    "SEEDS",
     "TARGETS",
     "AnereportError",
     "Conversion",
@@ -118,6 +125,7 @@ __all__ = [
     "Finding",
     "InputError",
     "Interpreter",
+    "Knob",
     "Layer",
     "LayerMap",
     "LeftOut",
@@ -130,6 +138,9 @@ __all__ = [
     "Options",
     "ProgramOverview",
     "Rearrangement",
+    "Reducible",
+    "Reduction",
+    "Reductions",
     "Relation",
     "Rounding",
     "Tried",

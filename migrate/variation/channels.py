@@ -49,9 +49,11 @@ class Source(NamedTuple):
     change: Change | None = None
 
 
-def follow(original: Original, sources: Mapping[int, Source]) -> Followed:
-    """Follow the changes that begin at these layers; EditError where one cannot be followed."""
-    known: dict[str, Index] = {}
+def follow(
+    original: Original, sources: Mapping[int, Source], inputs: Mapping[str, Index] | None = None
+) -> Followed:
+    """Follow the changes that begin at these layers and inputs; EditError where one cannot be."""
+    known: dict[str, Index] = dict(inputs or {})
     changes: dict[int, list[Change]] = defaultdict(list)
     for position, layer in enumerate(original.network.layers):
         if position in sources and not set(layer.inputs).isdisjoint(known):

@@ -169,3 +169,19 @@ def array_output(spec: Any, name: str, shape: Sequence[int]) -> None:
     array = spec.description.output.add(name=name).type.multiArrayType
     array.dataType = array.FLOAT32
     array.shape.extend(shape)
+
+
+def as_plain_network(spec: Any) -> None:
+    """Make a plain network of a classifier or regressor, whose outputs are fixed."""
+    kind = spec.WhichOneof("Type")
+    if kind == "neuralNetwork":
+        return
+    plain, held = proto("NeuralNetwork_pb2").NeuralNetwork(), getattr(spec, kind)
+    for name in plain.DESCRIPTOR.fields_by_name:
+        if name in ("layers", "preprocessing"):
+            getattr(plain, name).extend(getattr(held, name))
+        elif name in ("arrayInputShapeMapping", "imageInputShapeMapping"):
+            setattr(plain, name, getattr(held, name))
+    spec.neuralNetwork.CopyFrom(plain)
+    spec.description.ClearField("predictedFeatureName")
+    spec.description.ClearField("predictedProbabilitiesName")

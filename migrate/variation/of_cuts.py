@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from migrate.coreml import proto
 from migrate.variation.choice import chosen
-from migrate.variation.editing import array_output, network_of, prune
+from migrate.variation.editing import array_output, as_plain_network, network_of, prune
 from migrate.variation.registry import variant
 from migrate.variation.relation import ANOTHER, Relation
 from migrate.variation.variant import Draft, LeftOut
@@ -57,37 +56,11 @@ def _shows(original: Original, layer: Layer) -> bool:
 def _cut(original: Original, position: int, spec: Any) -> None:
     layer = original.network.layers[position]
     del network_of(spec).layers[position + 1 :]
-    _as_plain_network(spec)
+    as_plain_network(spec)
     del spec.description.output[:]
     for blob in layer.outputs:
-        array_output(spec, blob, _shape(original, blob))
+        array_output(spec, blob, original.declarable(blob))
     prune(spec)
-
-
-def _as_plain_network(spec: Any) -> None:
-    """Make a plain network of a classifier or regressor, whose outputs are fixed."""
-    kind = spec.WhichOneof("Type")
-    if kind == "neuralNetwork":
-        return
-    plain, held = proto("NeuralNetwork_pb2").NeuralNetwork(), getattr(spec, kind)
-    for name in plain.DESCRIPTOR.fields_by_name:
-        if name in ("layers", "preprocessing"):
-            getattr(plain, name).extend(getattr(held, name))
-        elif name in ("arrayInputShapeMapping", "imageInputShapeMapping"):
-            setattr(plain, name, getattr(held, name))
-    spec.neuralNetwork.CopyFrom(plain)
-    spec.description.ClearField("predictedFeatureName")
-    spec.description.ClearField("predictedProbabilitiesName")
-
-
-def _shape(original: Original, blob: str) -> tuple[int, ...]:
-    """Return what an output of this blob is declared as; nothing where inputs are flexible."""
-    shape = original.shapes[blob]
-    if any(f.flexible or min(f.shape, default=1) < 1 for f in original.network.inputs):
-        return ()
-    if original.network.rank5_arrays:
-        return shape[-3:] if set(shape[:-3]) <= {1} else ()
-    return shape
 
 
 @variant("tap")
@@ -114,4 +87,4 @@ def tap(original: Original) -> Iterator[Draft | LeftOut]:
 
 
 def _tap(original: Original, blob: str, spec: Any) -> None:
-    array_output(spec, blob, _shape(original, blob))
+    array_output(spec, blob, original.declarable(blob))

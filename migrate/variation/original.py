@@ -88,6 +88,15 @@ class Original:
             self.writes[blob] == 1 for blob in (*layer.inputs, *layer.outputs)
         )
 
+    def declarable(self, blob: str) -> tuple[int, ...]:
+        """Return what a feature of this blob is declared as; nothing where inputs are flexible."""
+        shape = self.shapes[blob]
+        if any(f.flexible or min(f.shape, default=1) < 1 for f in self.network.inputs):
+            return ()
+        if self.network.rank5_arrays:
+            return shape[-3:] if set(shape[:-3]) <= {1} else ()
+        return shape
+
     def readers(self, blob: str) -> list[int]:
         """Return the positions of the layers that read a blob."""
         return [i for i, layer in enumerate(self.network.layers) if blob in layer.inputs]

@@ -46,7 +46,7 @@ def prove(
     outputs = run(net, inputs)
     same = draft.same
     if same.word == ANOTHER:
-        if _declare_computed(original, spec, outputs):
+        if declare_computed(original, spec, outputs):
             net = to_torch(spec, original.custom).double()
             outputs = run(net, inputs)
     else:
@@ -105,7 +105,7 @@ def _require_equal(what: str, value: Array, wanted: Array) -> None:
         raise BrokenVariantError(f"{what} is off by {worst:.3g} in float64")
 
 
-def _declare_computed(original: Original, spec: Any, outputs: Mapping[str, Array]) -> bool:
+def declare_computed(original: Original, spec: Any, outputs: Mapping[str, Array]) -> bool:
     """Declare outputs whose shapes are not the original's as they are computed; tell if any."""
     changed = False
     for feature in spec.description.output:

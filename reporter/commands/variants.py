@@ -16,9 +16,14 @@ def variants(
         Path, typer.Argument(help="An .mlmodel: a NeuralNetwork.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write (default: MODEL-variants).")
+        Path | None,
+        typer.Option(help="The folder to write (default: MODEL-variants, or MODEL-shrink)."),
     ] = None,
     record: Records = [],  # noqa: B006
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Write smaller and smaller networks, a round a call.")
+    ] = False,
+    most: Annotated[int, typer.Option(help="With --shrink: how many a round has at most.")] = 8,
     limit: Limit = 8.0,
     custom: Custom = [],  # noqa: B006
     force: Force = False,
@@ -26,9 +31,21 @@ def variants(
     """Write the edits of a model that a person would try by hand, and read their records.
 
     Each is a model of its own, proved in PyTorch to be what manifest.json says of it. With records
-    of them a folder that is there is kept, and what they say is printed.
+    of them a folder that is there is kept, and what they say is printed. With --shrink they are
+    smaller networks, for the smallest that is still wrong: with the records of a round the next one
+    is written, until nothing smaller fails.
     Example: anereport variants Block.mlmodel --out variants
     """
+    if shrink:
+        from reporter.write import shrink as shrinking
+
+        options = shrinking.Options(most, limit, custom, force)
+        into = out or Path(shrinking.default_folder(model))
+        with shown() as progress:
+            said = shrinking.shrink(model, into, record, options, progress)
+        for sentence in said:
+            typer.echo(sentence)
+        return
     from reporter.understand.reading_words import sentences
     from reporter.write import variants as writing
     from reporter.write.attached_variants import default_folder

@@ -183,7 +183,10 @@ def test_force_replaces_and_leaves_nothing_of_the_old(model):
 
 def test_run_simulates_and_create_reads_it(model):
     result = done("run", model, "--simulate", "bias-only@conv", "--out", "sim.json")
-    assert result.stdout == "Tiny.mlmodel: simulated on cpu, gpu, ane\nwrote sim.json\n"
+    assert (
+        result.stdout
+        == "Tiny.mlmodel: simulated with bias-only@conv on cpu, gpu, ane\nwrote sim.json\n"
+    )
     done("create", model, "--record", "sim.json")
     report = json.loads(Path("Tiny-report/report.json").read_text())
     (ane,) = [u for u in report["comparisons"][0]["units"] if u["unit"] == "ane"]

@@ -11,7 +11,6 @@ from migrations import both, fails, model, overflowing, put, strict, written
 
 import migrate
 from reporter.measure.identity import identify
-from reporter.measure.record import RecordError
 from reporter.measure.simulate import simulate
 from reporter.understand import migrated
 from reporter.understand.migrated import FeatureChange, MigrationError

@@ -1,0 +1,185 @@
+"""What a shrink has found so far, as one JSON file, shrink.json; models are made again from it."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import migrate
+from reporter.measure.identity import ModelIdentity
+from reporter.understand.experiment import Place
+from reporter.understand.judged import Word
+from reporter.understand.reading import CHANCE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from migrate import Reductions
+
+SCHEMA: Literal["anereport.shrink/1"] = "anereport.shrink/1"
+FILE = "shrink.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="forbid")
+
+
+class Finding(_Part):
+    """What the records of a network say of it, on the device of the shrink."""
+
+    word: Word
+    failed: int = Field(ge=0)  # repeats that were wrong, or did not run
+    repeats: int = Field(ge=0)
+    said: str = ""  # how far off, or why it is set aside
+
+
+class Candidate(_Part):
+    """A network that was written to be measured; the model itself is the one of no reductions."""
+
+    name: str
+    file: str  # in the folder of its round
+    round: int = Field(ge=1)
+    reductions: tuple[migrate.Reduction, ...]
+    identity: ModelIdentity
+    layers: int
+    weights: int
+    inputs: int  # numbers that it is given
+    finding: Finding | None = None
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """What the smallest is the least of; of equals it is the one that more was done to."""
+        turned = sum(1 for _ in self.reductions)
+        return self.layers, self.weights, self.inputs, -turned
+
+
+class Refused(_Part):
+    """Reductions whose network was not written, and why."""
+
+    reductions: tuple[migrate.Reduction, ...]
+    reason: str
+
+
+class Row(_Part):
+    """One knob, and what the networks gave that differ from the smallest in it alone."""
+
+    kind: str
+    name: str
+    fails: tuple[int, ...]
+    right: tuple[int, ...]
+    neither: tuple[int, ...] = ()  # flaky, set aside, ...
+
+
+class Shrunk(_Part):
+    """The whole file."""
+
+    schema_: Literal["anereport.shrink/1"] = Field(SCHEMA, alias="schema")
+    source: ModelIdentity
+    limit: float
+    place: Place | None = None  # the one device and build
+    rounds: int = Field(ge=1)
+    candidates: tuple[Candidate, ...] = Field(min_length=1)
+    refused: tuple[Refused, ...] = ()
+    imported: tuple[str, ...] = ()  # sha256 of the files of records
+    widened: tuple[migrate.Reduction, ...] | None = None  # the smallest that larger ones were of
+    table: tuple[Row, ...] = ()  # once it has ended
+    ended: str = ""  # why there is no further round
+
+    @property
+    def model(self) -> Candidate:
+        """The model itself."""
+        return self.candidates[0]
+
+    @property
+    def pending(self) -> tuple[Candidate, ...]:
+        """What the last round wrote and no record tells of."""
+        return tuple(c for c in self.candidates if c.round == self.rounds and not c.finding)
+
+    @property
+    def failure(self) -> Word:
+        """What counts as failing: wrong numbers, unless the model itself does not run."""
+        found = self.model.finding
+        return "does not run" if found and found.word == "does not run" else "fails"
+
+    @property
+    def rate(self) -> float:
+        """How often the model itself fails; 1 unless it is flaky."""
+        found = self.model.finding
+        flaky = found is not None and found.word == "flaky"
+        return found.failed / found.repeats if found and flaky and found.repeats else 1.0
+
+    @cached_property
+    def failing(self) -> tuple[Candidate, ...]:
+        """The networks that fail in every repeat."""
+        return tuple(c for c in self.candidates if c.finding and c.finding.word == self.failure)
+
+    @cached_property
+    def right(self) -> tuple[Candidate, ...]:
+        """The networks that are right in every repeat, which is not to be chance."""
+        return tuple(
+            c
+            for c in self.candidates
+            if c.finding
+            and c.finding.word == "right"
+            and (1 - self.rate) ** c.finding.repeats < CHANCE
+        )
+
+    @property
+    def smallest(self) -> Candidate | None:
+        """The smallest network that fails in every repeat."""
+        return min(self.failing, key=lambda c: c.size, default=None)
+
+    def of(self, reductions: Reductions) -> Candidate | None:
+        """Return the network of these reductions, if it was written."""
+        return next((c for c in self.candidates if c.reductions == reductions), None)
+
+
+class ShrinkError(migrate.AnereportError):
+    """A shrink that cannot begin, or go on."""
+
+
+def load(folder: Path) -> Shrunk:
+    """Read and check a folder's shrink.json; a fault is one sentence."""
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ShrinkError(f"cannot read {path}: {error}") from error
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != SCHEMA:
+        raise ShrinkError(
+            f"{path}: schema: expected '{SCHEMA}', found {found!r}: begin again with --force"
+        )
+    try:
+        state = Shrunk.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        inside = ".".join(map(str, first["loc"]))
+        raise ShrinkError(f"{path}: {inside}: {first['msg']}: begin again with --force") from error
+    _check(path, state)
+    return state
+
+
+def _check(path: Path, state: Shrunk) -> None:
+    names = [c.name for c in state.candidates]
+    wrong = {
+        "the first candidate is not the model itself": bool(state.model.reductions),
+        "two candidates have one name": len(set(names)) < len(names),
+        "a candidate is of a later round than the last": any(
+            c.round > state.rounds for c in state.candidates
+        ),
+        "more repeats failed than there are": any(
+            c.finding.failed > c.finding.repeats for c in state.candidates if c.finding
+        ),
+    }
+    for what, holds in wrong.items():
+        if holds:
+            raise ShrinkError(f"{path}: {what}: it was edited; begin again with --force")
+
+
+def dumps(state: Shrunk) -> str:
+    """Return the JSON text."""
+    return state.model_dump_json(by_alias=True, indent=1) + "\n"
