@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import migrate
 from reporter.measure.identity import ModelIdentity, identify
+from reporter.understand import kept_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,24 +69,7 @@ class ManifestError(migrate.AnereportError):
 
 def load(folder: Path) -> Manifest:
     """Read and check a folder's manifest.json; a fault is one sentence."""
-    path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ManifestError(f"{folder} holds no {FILE}: write it with anereport variants") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ManifestError(f"cannot read {path}: {error}") from error
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise ManifestError(
-            f"{path}: schema: expected '{SCHEMA}', found {found!r}: run anereport variants again"
-        )
-    try:
-        return Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        inside = ".".join(map(str, first["loc"]))
-        raise ManifestError(f"{path}: {inside}: {first['msg']}") from error
+    return kept_file.load(folder / FILE, Manifest, SCHEMA, ManifestError, "anereport variants")
 
 
 def check(folder: Path, manifest: Manifest) -> None:

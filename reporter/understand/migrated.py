@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import migrate
 from migrate import Options, Verification
 from reporter.measure.identity import ModelIdentity, identify
 from reporter.measure.record import of
+from reporter.understand import kept_file
 from reporter.understand.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -103,24 +103,7 @@ class MigrationError(migrate.AnereportError):
 
 def load(folder: Path) -> Migration:
     """Read and check a folder's migration.json; a fault is one sentence."""
-    path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MigrationError(f"{folder} holds no {FILE}: write it with anereport migrate") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise MigrationError(f"cannot read {path}: {error}") from error
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise MigrationError(
-            f"{path}: schema: expected '{SCHEMA}', found {found!r}: run anereport migrate again"
-        )
-    try:
-        return Migration.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        inside = ".".join(map(str, first["loc"]))
-        raise MigrationError(f"{path}: {inside}: {first['msg']}") from error
+    return kept_file.load(folder / FILE, Migration, SCHEMA, MigrationError, "anereport migrate")
 
 
 def check(folder: Path, migration: Migration) -> None:

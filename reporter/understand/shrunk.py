@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import migrate
 from reporter.measure.identity import ModelIdentity
+from reporter.understand import kept_file
 from reporter.understand.experiment import Place
 from reporter.understand.judged import Word
 from reporter.understand.reading import CHANCE
@@ -144,21 +144,7 @@ class ShrinkError(migrate.AnereportError):
 def load(folder: Path) -> Shrunk:
     """Read and check a folder's shrink.json; a fault is one sentence."""
     path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ShrinkError(f"cannot read {path}: {error}") from error
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise ShrinkError(
-            f"{path}: schema: expected '{SCHEMA}', found {found!r}: begin again with --force"
-        )
-    try:
-        state = Shrunk.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        inside = ".".join(map(str, first["loc"]))
-        raise ShrinkError(f"{path}: {inside}: {first['msg']}: begin again with --force") from error
+    state = kept_file.load(path, Shrunk, SCHEMA, ShrinkError, "anereport variants --shrink --force")
     _check(path, state)
     return state
 
