@@ -1,7 +1,7 @@
 """What each record shows of a compute unit: one word, from the assessments that were made of it.
 
 Of an input it is that of the worst output and repeat. It is `flaky` where repeats differ in whether
-rounding explains them, and `failed` where none gave the output.
+rounding explains them, or the cold start does from them, and `failed` where none gave the output.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def of_record(
     for given in record.inputs:
         here = [c for c in compared if c.input == given]
         for unit in UNITS:
-            runs = [run for run in record.runs if (run.input, run.unit) == (given, unit)]
+            ran = [run for run in record.runs if (run.input, run.unit) == (given, unit)]
+            runs = [run for run in ran if not run.start]
             if runs:
                 word, ratio, detail = _word(unit, runs, here)
                 key = inputs_key(name, record, [given])
@@ -95,27 +96,39 @@ def _word(
     failures = [run.failure for run in runs if run.failure]
     if len(failures) == len(runs):
         return "failed", None, f"{failures[0].stage}: {failures[0].message}"
-    outputs = [c.diagnosis.calls.get(unit, ()) for c in compared if c.diagnosis]
+    known = [c.diagnosis for c in compared if c.diagnosis]
+    outputs = [d.calls.get(unit, ()) for d in known]
     found = [assessment for calls in outputs for assessment in calls]
     ratio = max((a.ratio for a in found), default=None)
     for c in compared:
-        for lost in unjudged(c):
-            if lost.unit == unit and c.against == "the reference" and not c.unexplained:
-                return "failed", ratio, f"output '{c.output}': {lost.status}"
+        for one in unjudged(c):
+            if one.unit == unit and c.against == "the reference" and not c.unexplained:
+                return "failed", ratio, f"output '{c.output}': {one.status}"
     if not found:
         reasons = (c.unexplained or c.reference for c in compared)
         return "not known", None, next(reasons, "the record holds no output of numbers")
-    if failures or any(len({a.wrong for a in calls}) > 1 for calls in outputs):
-        return "flaky", ratio, _how_often(len(runs), failures, outputs)
-    return max(found, key=lambda a: a.severity).word, ratio, ""
+    word = max(found, key=lambda a: a.severity).word
+    results = [r for c in compared for r in c.units if r.unit == unit]
+    lost = max(r.lost for r in results)
+    if lost or any(len({a.wrong for a in calls}) > 1 for calls in outputs):
+        return "flaky", ratio, _how_often(len(runs), lost, outputs)
+    if failed := next((r.cold for r in results if r.cold), ""):
+        return "flaky", ratio, f"{word}, but its cold start {failed}"
+    cold = [d.cold[unit] for d in known if unit in d.cold]
+    if cold and any(a.wrong for a in cold) != any(a.wrong for a in found):
+        other = max(cold, key=lambda a: a.severity)
+        return (
+            "flaky",
+            max(a.ratio for a in (*found, other)),
+            f"{word}, but its cold start {other.word}",
+        )
+    return word, ratio, ""
 
 
-def _how_often(
-    runs: int, failures: Sequence[object], outputs: Sequence[Sequence[Assessment]]
-) -> str:
+def _how_often(runs: int, lost: int, outputs: Sequence[Sequence[Assessment]]) -> str:
     wrong = max((sum(a.wrong for a in calls) for calls in outputs), default=0)
     said = [f"{wrong} wrong"] if wrong else []
-    said += [f"{len(failures)} failed"] if failures else []
+    said += [f"{lost} failed"] if lost else []
     return f"of {runs} runs {' and '.join(said)}"
 
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reporter.measure.inputs import CONTROLS
 from reporter.understand import divergence
 from reporter.understand import listing as listings
 from reporter.understand.assessment import LIMIT
 from reporter.understand.diagnosis import Diagnosis, diagnose, numbers
-from reporter.understand.divergence import Metrics, Table
+from reporter.understand.divergence import Table
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import Reference, arrays, unavailable
+from reporter.understand.sketch import Sketch, of_output
+from reporter.understand.unit_result import NOT_MEASURED, Asked, UnitResult, numeric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,17 +26,7 @@ if TYPE_CHECKING:
     from reporter.understand.reference import Referee
 
 COLUMNS = ("cpu", "gpu", "ane")
-NOT_MEASURED = "not measured"
 NO_MODEL = "not available: no model was given"
-
-
-@dataclass(frozen=True)
-class UnitResult:
-    """What one compute unit gave for an output: numbers, or why there are none."""
-
-    unit: str
-    status: str  # "measured", "simulated", "stated by the user", "not measured", "failed: ..."
-    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True)
@@ -54,20 +47,39 @@ class Comparison:
     against: str = "the reference"  # what the metrics compare with
     diagnosis: Diagnosis | None = None  # by what rounding explains, where that is known
     unexplained: str = ""  # why it is not known
+    sketches: tuple[Sketch, ...] = ()  # what pictures of it are drawn from, a unit each
 
     @property
     def simulated(self) -> bool:
         """Whether its numbers come from the simulator."""
         return self.evidence == "simulated"
 
+    @property
+    def control(self) -> bool:
+        """Whether its input is a control, which is no noise."""
+        return self.input in CONTROLS
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What units did in some runs, or at the cold start, in place of giving the output."""
+        found = []
+        for r in self.units:
+            if r.partly:
+                runs = f"in {r.lost} of {r.runs} runs of input {self.input}"
+                found.append(f"{runs} the {NAMES[r.unit]} {r.why}")
+            if r.cold:
+                start = f"at its cold start on input {self.input}"
+                found.append(f"{start} the {NAMES[r.unit]} {r.cold}")
+        return tuple(found)
+
     def wrong(self, unit: str) -> bool | None:
         """Tell whether a unit's numbers are wrong: by what rounding explains, or else by tolerance.
 
-        None if they could not be compared.
+        Of any of its runs. None if they could not be compared.
         """
-        known = self.diagnosis.assessments.get(unit) if self.diagnosis else None
+        known = self.diagnosis.every(unit) if self.diagnosis else ()
         if known:
-            return known.wrong
+            return any(assessment.wrong for assessment in known)
         metrics = next((r.metrics for r in self.units if r.unit == unit), None)
         return None if metrics is None else metrics.beyond > 0
 
@@ -93,19 +105,29 @@ def from_record(
     Where no reference can be computed the CPU takes its place, and that is said.
     """
     found: list[Comparison] = []
-    before: list[Run] = []
+    before: Reference | None = None
     for name, values in record.inputs.items():
         runs = [run for run in record.runs if run.input == name]
-        first = _first(runs)
-        reference = _reference(referee, arrays(values), first)
-        for output in _outputs(reference, first):
-            compared = _compare(record, source, name, output, reference, first, tolerance)
+        reference = _reference(referee, arrays(values), runs)
+        for output in _outputs(reference, runs):
+            compared = _compare(record, source, name, output, reference, tolerance)
             if referee and (envelope := reference.envelopes.get(output)):
-                said = numbers(referee, output, runs, before)
-                known = diagnose(said, envelope, runs, referee.biases(envelope), limit)
+                earlier = before.envelopes.get(output) if before else None
+                said = numbers(referee, output, runs)
+                known = diagnose(
+                    said,
+                    envelope,
+                    runs,
+                    referee.biases(envelope),
+                    limit,
+                    previous=earlier.reference if earlier else None,
+                )
                 compared = replace(compared, diagnosis=known)
+                if known:
+                    drawn = of_output(said, envelope, known, limit, referee.labels(output))
+                    compared = replace(compared, sketches=drawn)
             found.append(compared)
-        before = first
+        before = reference
     return found
 
 
@@ -114,7 +136,7 @@ def from_reference(referee: Referee, inputs: Mapping[str, Any], name: str) -> li
     reference = referee.compute(inputs)
     units = tuple(UnitResult(unit, NOT_MEASURED) for unit in COLUMNS)
     found = []
-    for output, values in _arrays(reference.outputs).items():
+    for output, values in numeric(reference.outputs).items():
         centre = int(np.argmax(np.abs(values))) if values.size else 0
         table = _table(values, {}, centre)
         found.append(
@@ -152,40 +174,25 @@ def from_listing(
     )
 
 
-def _reference(referee: Referee | None, inputs: Mapping[str, Any], runs: list[Run]) -> Reference:
+def _reference(
+    referee: Referee | None, inputs: Mapping[str, Any], runs: Sequence[Run]
+) -> Reference:
     """Return the computed reference, or else the CPU's values in its place."""
     reference = referee.compute(inputs) if referee else unavailable(NO_MODEL)
-    cpu = next((run.outputs for run in runs if run.unit == "cpu" and run.outputs), None)
+    ran = sorted(runs, key=lambda run: run.repeat)
+    cpu = next((run.outputs for run in ran if run.unit == "cpu" and run.outputs), None)
     if reference.computed or cpu is None:
         return reference
     note = f"{reference.note}; the units are compared with the CPU's values"
     return Reference(arrays(cpu), note, computed=False)
 
 
-def _first(runs: Sequence[Run]) -> list[Run]:
-    """Return each unit's first run."""
-    found: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: run.repeat):
-        found.setdefault(run.unit, run)
-    return list(found.values())
-
-
-def _arrays(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what can be compared number by number: arrays, images and probabilities."""
-    found = {}
-    for name, value in outputs.items():
-        if isinstance(value, dict):
-            found[name] = np.array([value[k] for k in sorted(value, key=str)], np.float64)
-        elif not isinstance(value, (str, int)):
-            found[name] = np.asarray(value)
-    return found
-
-
-def _outputs(reference: Reference, runs: list[Run]) -> Iterator[str]:
-    names = dict.fromkeys(_arrays(reference.outputs))
+def _outputs(reference: Reference, runs: Sequence[Run]) -> Iterator[str]:
+    """Yield the names of outputs; one that is empty where all that is known is a failure."""
+    names = dict.fromkeys(numeric(reference.outputs))
     for run in runs:
-        names.update(dict.fromkeys(_arrays(arrays(run.outputs or {}))))
-    yield from names
+        names.update(dict.fromkeys(numeric(arrays(run.outputs or {}))))
+    yield from names or [""] * any(run.failure for run in runs)
 
 
 def _compare(
@@ -194,19 +201,18 @@ def _compare(
     name: str,
     output: str,
     reference: Reference,
-    runs: list[Run],
     tolerance: float,
 ) -> Comparison:
-    expected = _arrays(reference.outputs).get(output)
-    given = {run.unit: _arrays(arrays(run.outputs or {})).get(output) for run in runs}
-    found: dict[str, Any] = {unit: a for unit, a in given.items() if a is not None}
-    skipped = None if reference.computed else "cpu"
-    units = tuple(
-        _unit_result(
-            unit, record.evidence, runs, found, None if unit == skipped else expected, tolerance
-        )
-        for unit in (*COLUMNS, *(["all"] if any(run.unit == "all" for run in runs) else []))
-    )
+    expected = numeric(reference.outputs).get(output)
+    asked = Asked(output, record.evidence, expected, tolerance)
+    alone = replace(asked, expected=None)  # what stands in for the reference is not compared
+    units, found = [], {}
+    for unit in _units(record):
+        runs, cold = _runs(record, name, unit)
+        one = asked if reference.computed or unit != "cpu" else alone
+        units.append(one.result(unit, runs, cold, _failed_on(record, unit)))
+        if runs and (array := one.array(one.shown(runs))) is not None:
+            found[unit] = array
     shape = next((a.shape for a in (expected, *found.values()) if a is not None), ())
     return Comparison(
         output=output,
@@ -216,34 +222,28 @@ def _compare(
         evidence=record.evidence,
         input=name,
         reference=reference.note,
-        units=units,
+        units=tuple(units),
         table=_table(expected if reference.computed else None, found, _centre(expected, found)),
         against="the reference" if reference.computed else "the CPU's values",
         unexplained=reference.unexplained,
     )
 
 
-def _unit_result(
-    unit: str,
-    evidence: str,
-    runs: list[Run],
-    found: dict[str, Any],
-    expected: Any,
-    tolerance: float,
-) -> UnitResult:
-    run = next((run for run in runs if run.unit == unit), None)
-    if run is None:
-        return UnitResult(unit, NOT_MEASURED)
-    if run.failure is not None:
-        return UnitResult(unit, f"failed in {run.failure.stage}: {run.failure.message}")
-    if unit not in found:
-        return UnitResult(unit, "gave no such output")
-    if expected is None:
-        return UnitResult(unit, evidence)
-    if found[unit].size != expected.size:
-        sizes = "x".join(map(str, found[unit].shape))
-        return UnitResult(unit, f"{evidence}, of another shape: {sizes}")
-    return UnitResult(unit, evidence, divergence.compare(found[unit], expected, tolerance))
+def _units(record: Record) -> tuple[str, ...]:
+    return (*COLUMNS, *(["all"] if any(run.unit == "all" for run in record.runs) else []))
+
+
+def _runs(record: Record, name: str, unit: str) -> tuple[list[Run], list[Run]]:
+    """Return a unit's runs of an input in the order of their repeats, and those of cold starts."""
+    runs = [run for run in record.runs if (run.input, run.unit) == (name, unit)]
+    runs.sort(key=lambda run: run.repeat)
+    return [run for run in runs if not run.start], [run for run in runs if run.start]
+
+
+def _failed_on(record: Record, unit: str) -> str:
+    """Return the last input on which a unit failed; a failed load is the end of its runs."""
+    failed = [run.input for run in record.runs if run.unit == unit and run.failure]
+    return failed[-1] if failed else ""
 
 
 def _centre(expected: Any, found: dict[str, Any]) -> int:
@@ -256,6 +256,8 @@ def _centre(expected: Any, found: dict[str, Any]) -> int:
 
 def _table(expected: Any, found: dict[str, Any], centre: int) -> Table:
     columns = {"Reference": expected, **{NAMES[u]: found.get(u) for u in COLUMNS}}
+    if expected is None and not found:
+        return Table(tuple(columns), (), ())
     shape = next((a.shape for a in (expected, *found.values()) if a is not None), ())
     same = {
         k: a if a is not None and a.size == np.prod(shape) else None for k, a in columns.items()

@@ -57,8 +57,8 @@ class Given:
     runs: tuple[Run, ...]
 
     def ran_on(self, unit: str) -> bool:
-        """Tell whether there is a run of a compute unit."""
-        return any(run.unit == unit for run in self.runs)
+        """Tell whether there is a run of a compute unit, its cold start aside."""
+        return any(run.unit == unit and not run.start for run in self.runs)
 
 
 def verdicts(
@@ -184,12 +184,13 @@ class _Pair:
             trials = self._before(before), self._after(after)
         except migrate.AnereportError as error:
             return replace(verdict, reasons=(f"no reference can be computed: {error}",))
-        if any(e.unfit for side in trials for trial in side for e in trial.envelopes.values()):
+        telling = _telling(trials)
+        if any(given and not kept for given, kept in zip(trials, telling, strict=True)):
             return replace(verdict, reasons=(UNFIT,))
         names = (self.source.name, self.variant.name)
         sides = [
             side(name, found, self.limit) if found else None
-            for name, found in zip(names, trials, strict=True)
+            for name, found in zip(names, telling, strict=True)
         ]
         word, reasons = judge(sides[0], sides[1], self.single)
         missing = dict.fromkeys(c for s, c in zip(sides, self.commands, strict=True) if s is None)
@@ -225,6 +226,20 @@ class _Pair:
         """Return an output's array, by its name in the NeuralNetwork."""
         labels = self.yardstick.net.network.labels
         return migrate.output_numbers(self.outputs[name], outputs[names.get(name, name)], labels)
+
+
+def _telling(sides: Sequence[Sequence[Trial]]) -> list[list[Trial]]:
+    """Return the sides' trials without the inputs that cannot tell of one of them.
+
+    The trials of two sides are of the same inputs.
+    """
+    unfit = {
+        i
+        for trials in sides
+        for i, trial in enumerate(trials)
+        if any(envelope.unfit for envelope in trial.envelopes.values())
+    }
+    return [[trial for i, trial in enumerate(trials) if i not in unfit] for trials in sides]
 
 
 def _place(record: Record) -> Place | None:

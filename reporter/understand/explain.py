@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from reporter.measure.identity import ModelIdentity
     from reporter.measure.listing import Listing
-    from reporter.understand.comparison import Comparison, UnitResult
+    from reporter.understand.comparison import Comparison
+    from reporter.understand.unit_result import UnitResult
 
 
 def explain(
@@ -114,11 +115,14 @@ def _lines(records: _Records, known: Understood) -> Iterator[str]:
     yield from (f"{sentence(s)}." for s in statements(known.agreement))
     if known.agreement.shown:
         yield from (f"  {line(known.agreement, row)}" for row in known.agreement.rows)
+    beside = {c.source: c.says for c in known.circumstances}
     for name, path in records.named():
         yield f"{records.heads[path]}{f' ({name})' if len(records) > 1 else ''}."
-        for c in known.comparisons:
-            if c.source == name:
-                yield from _of_output(c, known.bounds.tolerance)
+        yield from (f"  {sentence(s)}." for s in beside[name])
+        here = [c for c in known.comparisons if c.source == name]
+        several = len({c.input for c in here}) > 1
+        for c in here:
+            yield from _of_output(c, known.bounds.tolerance, several)
     for one in known.explanations:
         yield from (f"{sentence(s)}." for s in sentences(one))
     yield from (f"{sentence(i.says)}: {i.title} ({i.url})." for i in known.incidents)
@@ -126,11 +130,15 @@ def _lines(records: _Records, known: Understood) -> Iterator[str]:
         yield f"{sentence(CAVEAT)}."
 
 
-def _of_output(compared: Comparison, tolerance: float) -> Iterator[str]:
+def _of_output(compared: Comparison, tolerance: float, several: bool) -> Iterator[str]:
+    """Yield the lines on an output; the input is named if there are `several`."""
     sizes = "x".join(map(str, compared.shape))
-    yield f"Output '{compared.output}' ({sizes}). Reference: {compared.reference}."
+    what = f"Output '{compared.output}' ({sizes})" if compared.output else "Outputs"
+    which = f", input {compared.input}" if several else ""
+    yield f"{what}{which}. Reference: {compared.reference}."
     for result in compared.units:
         yield f"  {NAMES[result.unit]}: {_line(result, compared, tolerance)}"
+    yield from (f"  {sentence(s)}." for s in compared.losses)
     found = compared.diagnosis
     for who in found.who if found else ():
         yield f"  {sentence(who)}."

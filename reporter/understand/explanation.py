@@ -19,7 +19,7 @@ import migrate
 from migrate import AnereportError
 from reporter.progress import Progress, Silent
 from reporter.understand.assessment import LIMIT
-from reporter.understand.diagnosis import fits, numbers
+from reporter.understand.diagnosis import numbers
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import arrays
 from reporter.understand.ruler import Ruler
@@ -155,7 +155,7 @@ def of_record(
         reference = referee.compute(inputs)
         known = [c.diagnosis for c in compared if c.input == name and c.diagnosis]
         worst = max(known, key=lambda d: d.worst.severity, default=None)
-        if worst and worst.worst.wrong and budget > 0:
+        if worst and worst.assessments[worst.suspect].wrong and budget > 0:
             envelopes = reference.envelopes
             runs = [run for run in record.runs if run.input == name]
             found.append(
@@ -180,12 +180,11 @@ def _measured(
     referee: Referee, runs: Sequence[Run], unit: str, envelopes: Mapping[str, migrate.Envelope]
 ) -> Outputs:
     """Return a unit's outputs as they were assessed, without those of another shape."""
-    first = {name: numbers(referee, name, runs).first(unit) for name in envelopes}
-    return {
-        name: array
-        for name, array in first.items()
-        if array is not None and fits(array, envelopes[name])
+    first = {
+        name: numbers(referee, name, runs).fitting(envelope).first(unit)
+        for name, envelope in envelopes.items()
     }
+    return {name: array for name, array in first.items() if array is not None}
 
 
 def sentences(one: Explanation) -> list[str]:

@@ -90,6 +90,16 @@ class _Given:
     runs: tuple[tuple[str, Run], ...]
     envelopes: Envelopes = field(default_factory=dict)
 
+    @property
+    def measured(self) -> tuple[tuple[str, Run], ...]:
+        """The Neural Engine's runs; its cold start is none of the repeats."""
+        return tuple((s, run) for s, run in self.runs if run.unit == "ane" and not run.start)
+
+    @property
+    def unfit(self) -> bool:
+        """Whether rounding alone makes errors as large as an output."""
+        return any(envelope.unfit for envelope in self.envelopes.values())
+
     def only(self, outputs: Collection[str]) -> _Given:
         """Return the same for some outputs."""
         return replace(self, envelopes={n: e for n, e in self.envelopes.items() if n in outputs})
@@ -102,7 +112,7 @@ def judge(opened: Opened, records: Sequence[Named], limit: float) -> Judged:
     """
     empty = Judged(opened.member, "not measured", size=opened.size)
     givens = _givens(opened, records)
-    if not any(run.unit == "ane" for given in givens for _, run in given.runs):
+    if not any(given.measured for given in givens):
         missing = "no record has a run of it on the Neural Engine" if records else ""
         return replace(empty, reason=missing)
     try:
@@ -125,6 +135,9 @@ def _judged(opened: Opened, givens: Sequence[_Given], limit: float, empty: Judge
     counted = [given.only(own) for given in givens]
     if not all(given.envelopes for given in counted):
         return replace(empty, word="set aside", reason="none of its outputs is made of numbers")
+    telling = [given for given in counted if not given.unfit]
+    if any(given.measured for given in telling):
+        counted = telling
     whole = side(opened.member.name, [_trial(opened, g, BOTH_UNITS) for g in counted], limit)
     attempts = tuple(_attempts(opened, counted, limit))
     judged = replace(
@@ -180,10 +193,9 @@ def _trial(opened: Opened, given: _Given, units: Collection[str]) -> Trial:
 
 def _attempts(opened: Opened, givens: Sequence[_Given], limit: float) -> Iterator[Attempt]:
     for i, given in enumerate(givens):
-        for source, run in given.runs:
-            if run.unit == "ane":
-                trial = Trial((source,), (run,), given.envelopes, opened.numbers)
-                yield _attempt(source, i, side("", [trial], limit).ane, limit)
+        for source, run in given.measured:
+            trial = Trial((source,), (run,), given.envelopes, opened.numbers)
+            yield _attempt(source, i, side("", [trial], limit).ane, limit)
 
 
 def _attempt(source: str, number: int, outcome: Outcome, limit: float) -> Attempt:
@@ -211,7 +223,8 @@ def _word(attempts: Sequence[Attempt]) -> Word:
 
 def _doubts(whole: Side) -> tuple[str, ...]:
     found = [ELSEWHERE] if whole.placement and not whole.placement.whole else []
-    return (*found, IDENTICAL) if whole.identical else tuple(found)
+    found += [IDENTICAL] if whole.identical else []
+    return (*found, f"it {whole.cold}") if whole.cold else tuple(found)
 
 
 def _aside(opened: Opened, givens: Sequence[_Given], whole: Side, limit: float) -> str:
@@ -231,7 +244,7 @@ def _aside(opened: Opened, givens: Sequence[_Given], whole: Side, limit: float) 
     if whole.overflows and whole.ane.state != "right":
         blobs = ", ".join(whole.overflows[:5])
         return f"it overflows float16 by itself ({blobs}), which is no fault of the hardware"
-    if any(e.unfit for g in givens for e in g.envelopes.values()):
+    if any(given.unfit for given in givens):
         return "rounding alone makes errors as large as its output: these inputs cannot tell"
     return ""
 

@@ -62,8 +62,8 @@ def _model(reading: Reading) -> Iterator[str]:
         yield f"{where}{name} {_extent(model)}, and is right on the CPU."
     elif model.word == "right":
         yield (
-            f"{where}{name} itself is right, {_repeats(model)}: there is no divergence that an "
-            "edit could make vanish."
+            f"{where}{name} itself is right, {_repeats(model)}{_doubts(model)}: there is no "
+            "divergence that an edit could make vanish."
         )
     elif model.word in ("not measured", "set aside"):
         why = f" ({model.reason})" if model.reason else ""
@@ -77,8 +77,8 @@ def _model(reading: Reading) -> Iterator[str]:
 
 def _edits(reading: Reading) -> Iterator[str]:
     for v in reading.vanishing:
-        doubts = f"; but {' and '.join(v.doubts)}" if v.doubts else ""
-        yield f"The divergence vanishes with '{v.member.name}' ({_repeats(v)}{doubts}): {_what(v)}"
+        how = f"{_repeats(v)}{_doubts(v)}"
+        yield f"The divergence vanishes with '{v.member.name}' ({how}): {_what(v)}"
     if reading.diverges and not reading.vanishing and reading.failing:
         yield "No edit that was measured makes the divergence vanish."
     yield from _ways_around(reading)
@@ -240,6 +240,10 @@ def _extent(v: Judged) -> str:
         return f"does not run on the Neural Engine {_repeats(v)} ({worst.detail})"
     extent = worst.detail or f"{worst.ratio:.3g} times what rounding explains"
     return f"is wrong on the Neural Engine {_repeats(v)} ({extent})"
+
+
+def _doubts(v: Judged) -> str:
+    return f"; but {' and '.join(v.doubts)}" if v.doubts else ""
 
 
 def _repeats(v: Judged) -> str:

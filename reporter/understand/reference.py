@@ -83,6 +83,11 @@ class Referee:
         feature = next(f for f in self.subject.outputs if f.name == output)
         return migrate.output_numbers(feature, value, self.subject.labels or ())
 
+    def labels(self, output: str) -> tuple[Any, ...]:
+        """Return what a classifier calls the elements of its probabilities; nothing of others."""
+        feature = next(f for f in self.subject.outputs if f.name == output)
+        return tuple(self.subject.labels or ()) if feature.kind == "dictionary" else ()
+
     def biases(self, envelope: migrate.Envelope) -> dict[str, Any]:
         """Return the biases of layers that have one for each channel of an output."""
         if isinstance(self.subject, migrate.ProgramOverview):

@@ -1,12 +1,13 @@
 """One side of a verdict: what one model gave on one device, against what rounding explains.
 
-Every output counts, of every input and repeat, and the worst of them is the unit's outcome.
+Every output counts, of every input and repeat, and the worst of them is the unit's outcome: one
+run that fails is a failure. The cold start is no repeat, and said by itself where it is otherwise.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from reporter.understand.reference import arrays
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from reporter.measure.record import Plan, Run
+    from reporter.measure.record import Plan, Run, Start
 
     Numbers = Callable[[str, Any], Any]  # an output's array by its name in the NeuralNetwork
 
@@ -65,6 +66,7 @@ class Side:
     overflows: tuple[str, ...] = ()  # what float16 rounding alone makes infinite
     inputs: int = 0  # that it rests on
     runs: dict[str, int] = field(default_factory=dict)  # by unit
+    cold: str = ""  # what the Neural Engine's cold start is, if it is otherwise than its runs
 
 
 @dataclass(frozen=True)
@@ -83,33 +85,35 @@ def side(model: str, trials: Sequence[Trial], limit: float = LIMIT) -> Side:
     `limit` is how many times what rounding explains is still right.
     """
     outcomes = {unit: _outcomes(trials, unit, limit) for unit in UNITS}
+    ane = _of_unit(trials, "ane", outcomes["ane"])
     overflows = [blob for t in trials for e in t.envelopes.values() for blob in e.beyond_range]
     plans = [run.plan for run in _runs(trials, "ane") if run.plan]
     return Side(
         model=model,
         records=tuple(dict.fromkeys(name for trial in trials for name in trial.records)),
         cpu=_of_cpu(trials, outcomes["cpu"]),
-        gpu=_worst(outcomes["gpu"]),
-        ane=_worst(outcomes["ane"]),
+        gpu=_of_unit(trials, "gpu", outcomes["gpu"]),
+        ane=ane,
         wrong=tuple(dict.fromkeys(o.output for o in outcomes["ane"] if o.state != "right")),
         placement=_least(plans),
-        identical=_identical(trials),
+        identical=identical([trial.runs for trial in trials]),
         overflows=tuple(dict.fromkeys(overflows)),
         inputs=len(trials),
         runs={unit: len(_runs(trials, unit)) for unit in UNITS if _runs(trials, unit)},
+        cold=_cold(ane, _worst(_outcomes(trials, "ane", limit, start="cold"))),
     )
 
 
 def _runs(trials: Iterable[Trial], unit: str) -> list[Run]:
-    return [run for trial in trials for run in trial.runs if run.unit == unit]
+    return [run for t in trials for run in t.runs if run.unit == unit and not run.start]
 
 
-def _outcomes(trials: Iterable[Trial], unit: str, limit: float) -> list[Outcome]:
+def _outcomes(trials: Iterable[Trial], unit: str, limit: float, start: Start = "") -> list[Outcome]:
     """Return an outcome for each output of each run of a unit; one for a run that failed."""
     found = []
     for trial in trials:
         for run in trial.runs:
-            if run.unit != unit:
+            if (run.unit, run.start) != (unit, start):
                 continue
             if run.failure:
                 detail = f"{run.failure.stage}: {run.failure.message}"
@@ -133,10 +137,29 @@ def _outcome(trial: Trial, name: str, run: Run, limit: float) -> Outcome:
     return Outcome("right" if worst <= limit else "wrong", worst, name)
 
 
-def _of_cpu(trials: Iterable[Trial], outcomes: Sequence[Outcome]) -> Outcome:
+def _of_unit(trials: Sequence[Trial], unit: str, outcomes: Sequence[Outcome]) -> Outcome:
+    """Return a unit's worst outcome; a failure says in how many runs, if not in all."""
+    worst, runs = _worst(outcomes), _runs(trials, unit)
+    failed = sum(run.failure is not None for run in runs)
+    if worst.state == "failed" and 0 < failed < len(runs):
+        return replace(worst, detail=f"in {failed} of {len(runs)} runs, {worst.detail}")
+    return worst
+
+
+def _cold(ane: Outcome, cold: Outcome) -> str:
+    """Return what the cold start is; nothing if it is as right or wrong as the later runs."""
+    if "not measured" in (ane.state, cold.state) or (ane.state == "right") == (
+        cold.state == "right"
+    ):
+        return ""
+    how = cold.detail or f"{cold.ratio:.3g} times what rounding explains"
+    return f"{'failed' if cold.state == 'failed' else f'is {cold.state}'} at its cold start ({how})"
+
+
+def _of_cpu(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> Outcome:
     """Return the CPU's outcome; it is measured only if it ran on all that the Neural Engine did."""
-    found = _worst(outcomes)
-    units = [{run.unit for run in trial.runs} for trial in trials]
+    found = _of_unit(trials, "cpu", outcomes)
+    units = [{run.unit for run in trial.runs if not run.start} for trial in trials]
     missing = any("ane" in ran and "cpu" not in ran for ran in units)
     return Outcome() if missing and found.state == "right" else found
 
@@ -159,13 +182,13 @@ def placement(plan: Plan) -> Placement:
     return Placement(len(counted) - len(elsewhere), len(counted), elsewhere)
 
 
-def _identical(trials: Iterable[Trial]) -> bool:
+def identical(by_input: Iterable[Sequence[Run]]) -> bool:
     """Tell whether the CPU and the Neural Engine gave the same bits for every input."""
     pairs = [
         (arrays(cpu.outputs), arrays(ane.outputs))
-        for trial in trials
-        for cpu in trial.runs
-        for ane in trial.runs
+        for runs in by_input
+        for cpu in runs
+        for ane in runs
         if (cpu.unit, ane.unit) == ("cpu", "ane") and cpu.outputs and ane.outputs
     ]
     return bool(pairs) and all(_same(a, b) for a, b in pairs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from reporter.understand import cells, comparison, explanation, incidents
 from reporter.understand.agreement import Agreement, agreement
 from reporter.understand.assessment import LIMIT, check_limit
+from reporter.understand.circumstances import Circumstances, circumstances
 from reporter.understand.divergence import TOLERANCE, check_tolerance
 from reporter.understand.explanation import BUDGET, Explanation, check_budget
 from reporter.understand.headline import headline
@@ -52,6 +53,7 @@ class Understood:
     explanations: tuple[Explanation, ...] = ()
     incidents: tuple[Incident, ...] = ()
     agreement: Agreement = field(default_factory=Agreement)  # of devices
+    circumstances: tuple[Circumstances, ...] = ()  # of each record
 
     def joined(self, others: Iterable[Cell]) -> Understood:
         """Return it with what records of the model's variants show of devices."""
@@ -84,6 +86,7 @@ def of_records(
     compared: list[Comparison] = []
     explained: list[Explanation] = []
     shown: list[Cell] = []
+    known: list[Circumstances] = []
     model, budget = "", _Budget(bounds.budget, len(records))
     for name, record in records:
         progress.step(f"comparing {name} with the reference")
@@ -96,11 +99,17 @@ def of_records(
         compared += here
         model = model or record.model.name
         shown += cells.of_record(name, record, here, model)
+        known.append(circumstances(name, record))
         del record  # before the next one is read
     signatures = [s for c in compared if c.diagnosis for s in c.diagnosis.signatures]
-    known = incidents.known(referee.subject, signatures) if referee else ()
+    like = incidents.known(referee.subject, signatures) if referee else ()
     return Understood(
-        bounds, tuple(compared), _once(explained), tuple(known), agreement(model, shown)
+        bounds,
+        tuple(compared),
+        _once(explained),
+        tuple(like),
+        agreement(model, shown),
+        tuple(known),
     )
 
 

@@ -70,7 +70,7 @@ def judge(
     """
     word, reasons = _judged(before, after, single)
     notes = [note for side in (before, after) if side for note in _notes(side)]
-    return word, (*reasons, *notes)
+    return word, tuple(dict.fromkeys((*reasons, *notes)))
 
 
 def _judged(before: Side | None, after: Side | None, single: bool) -> tuple[Word, tuple[str, ...]]:
@@ -133,7 +133,7 @@ def _doubts(before: Side, after: Side, single: bool) -> list[str]:
         found.append(_planned(after))
     if after.identical:
         found.append("the same bits as on the CPU are no proof of the Neural Engine")
-    return found
+    return found + _at_cold_start(after)
 
 
 def _where(after: Side) -> str:
@@ -164,6 +164,10 @@ def _planned(side: Side) -> str:
     return f"{text}; elsewhere {names}{', ...' if len(placement.elsewhere) > NAMED else ''}"
 
 
+def _at_cold_start(side: Side) -> list[str]:
+    return [f"{side.model} {side.cold}"] if side.cold else []
+
+
 def _notes(side: Side) -> list[str]:
     found = []
     if side.identical:
@@ -171,6 +175,7 @@ def _notes(side: Side) -> list[str]:
             f"{side.model} gave the same bits on the CPU and the Neural Engine's compute unit: a "
             "sign that the Neural Engine was not used"
         )
+    found += _at_cold_start(side)
     if side.overflows:
         names = ", ".join(side.overflows[:NAMED])
         found.append(

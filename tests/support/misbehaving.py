@@ -110,9 +110,10 @@ class Loaded:
             act(what, "predict")
             if what == "slow":
                 time.sleep(0.5)
-            if what == "message":
+            if what in ("message", "refused"):
                 print(REFUSED, file=sys.stderr, flush=True)
-        return {"y": self.changed(what, right("cpu" if what == "cpu" else self.unit, x))}
+        unit = "cpu" if what in ("cpu", "refused") else self.unit
+        return {"y": self.changed(what, right(unit, x))}
 
     def changed(self, what, y):
         if what == "shape":

@@ -56,7 +56,8 @@ class Evidence:
     cpu: NDArray[Any] | None = None
     gpu: NDArray[Any] | None = None
     repeats: tuple[NDArray[Any], ...] = ()  # of the same unit and input, in the order of the calls
-    previous: NDArray[Any] | None = None  # the output of the input before this one
+    cold: NDArray[Any] | None = None  # of the cold start, which is none of the repeats
+    previous: NDArray[Any] | None = None  # what is right for the input before this one
     prefilled: NDArray[Any] | None = None  # what the buffer held before the call
     biases: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # layer to its constants
     strides: tuple[int, ...] = ()  # of the buffer as recorded, in elements
@@ -192,7 +193,7 @@ def _broken(values: Array, exact: Array) -> Mask:
 def _check(evidence: Evidence) -> None:
     shape = evidence.shape
     given = {"values": evidence.found, "reference": evidence.reference}
-    for name in ("cpu", "gpu", "previous", "prefilled"):
+    for name in ("cpu", "gpu", "cold", "previous", "prefilled"):
         given |= {name: getattr(evidence, name)} if getattr(evidence, name) is not None else {}
     for name, array in (*given.items(), *(("repeat", array) for array in evidence.repeats)):
         _check_array(name, array, shape)

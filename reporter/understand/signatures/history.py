@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from migrate import ENVELOPE_K
-from reporter.understand.signatures.evidence import rms, signature
+from reporter.understand.signatures.evidence import rms, signature, times
 
 if TYPE_CHECKING:
-    from reporter.understand.signatures.evidence import Array, Evidence, Signature
+    from reporter.understand.signatures.evidence import Array, Evidence, Mask, Signature
 
 MOST = 0.99  # of the wrong values
 LEAST = 4  # values
@@ -18,8 +18,8 @@ BETTER = 4.0  # times as close as without the other input's output
 
 
 def state(evidence: Evidence) -> Signature | None:
-    """Match the output of the previous input, or calls of one input that differ (S1)."""
-    return _leftover(evidence) or _leak(evidence) or _calls(evidence)
+    """Match the previous input's output, or calls of one input that differ (S1)."""
+    return _leftover(evidence) or _leak(evidence) or _calls(evidence) or _cold(evidence)
 
 
 def _leftover(evidence: Evidence) -> Signature | None:
@@ -30,7 +30,7 @@ def _leftover(evidence: Evidence) -> Signature | None:
     bad = evidence.bad
     near = np.abs(evidence.values - before) <= evidence.limit * evidence.unit
     count, wrong = int((near & bad).sum()), int(bad.sum())
-    if count < max(LEAST, MOST * wrong):
+    if count < max(LEAST, MOST * wrong) or not _of_its_own(evidence, before, near & bad):
         return None
     return signature(
         "S1",
@@ -48,9 +48,10 @@ def _leak(evidence: Evidence) -> Signature | None:
     """Match an output that is a mixture of the previous input's and the right one."""
     if evidence.previous is None or not evidence.bad.any() or evidence.broken.any():
         return None
-    toward = evidence.distance(evidence.rows(evidence.previous))
-    kept = evidence.both & np.isfinite(evidence.rows(evidence.previous))
-    if kept.sum() < 2 * LEAST:
+    before = evidence.rows(evidence.previous)
+    toward = evidence.distance(before)
+    kept = evidence.both & np.isfinite(before)
+    if kept.sum() < 2 * LEAST or not _of_its_own(evidence, before, kept):
         return None
     error, square = evidence.errors[kept], float(np.sum(toward[kept] ** 2))
     if square == 0:
@@ -69,6 +70,18 @@ def _leak(evidence: Evidence) -> Signature | None:
         envelopes_left=left,
         envelopes=rms(error),
     )
+
+
+def _of_its_own(evidence: Evidence, before: Array, where: Mask) -> bool:
+    """Tell whether the previous output is more than a gain and an offset of this one.
+
+    Else a wrong gain, or a stuck constant, would look like what was left over.
+    """
+    this, other = (rows[where] - np.mean(rows[where]) for rows in (evidence.exact, before))
+    square = float(np.sum(this**2))
+    gain = float(np.sum(this * other)) / square if square else 0.0
+    unit = np.broadcast_to(evidence.unit, before.shape)[where]
+    return rms((other - gain * this) / unit) > ENVELOPE_K
 
 
 def _calls(evidence: Evidence) -> Signature | None:
@@ -93,6 +106,28 @@ def _calls(evidence: Evidence) -> Signature | None:
         first_right=right[0],
         last_right=right[-1],
         envelopes_apart=apart,
+    )
+
+
+def _cold(evidence: Evidence) -> Signature | None:
+    """Match a cold start that is right where the first later call is wrong, or the other way."""
+    if evidence.cold is None:
+        return None
+    cold = evidence.rows(evidence.cold)
+    off = [float(np.max(evidence.ratio(rows), initial=0.0)) for rows in (cold, evidence.values)]
+    right = [ratio <= ENVELOPE_K for ratio in off]
+    if right[0] == right[1]:
+        return None
+    names = "cold start", "first later call"
+    good, bad = names if right[0] else names[::-1]
+    return signature(
+        "S1",
+        "Cold start and later calls differ",
+        f"Of the same input the {good} is right, and the {bad} is {times(max(off))}.",
+        "what is kept from one load to the next",
+        cold_right=right[0],
+        envelopes_cold=off[0],
+        envelopes_later=off[1],
     )
 
 

@@ -1,9 +1,10 @@
-"""report.html: report.md as one self-contained page."""
+"""report.html: report.md as one self-contained page, with pictures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reporter.write.pictures import figures
 from reporter.write.rendering import render
 from reporter.write.venues import markdown
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from reporter.write.report import Report
 
 FILE = "report.html"
+SECTION = "<h2>"  # no text has one: it is escaped
 
 
 def text(report: Report) -> str:
@@ -19,4 +21,12 @@ def text(report: Report) -> str:
     from markupsafe import Markup
 
     body = to_html(markdown.text(report), extensions=["tables", "fenced_code"])
-    return render("report.html", report=report, body=Markup(body))
+    first, section, rest = body.partition(SECTION)
+    return render(
+        "report.html",
+        report=report,
+        first=Markup(first),
+        rest=Markup(section + rest),
+        outputs=figures.of_outputs(report),
+        network=figures.of_network(report),
+    )

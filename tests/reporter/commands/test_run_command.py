@@ -93,7 +93,7 @@ def test_the_last_words_of_the_compiler_are_in_the_record(here, monkeypatch):
 def test_a_model_that_does_not_compile_is_measured_nowhere(here, monkeypatch):
     said, explained = measured(monkeypatch, here, compile="compile:raise")
     assert said.startswith("m.mlmodel: measured on no unit\nm.mlmodel: cpu failed in compile")
-    assert explained.startswith("no verdict: output 'y': CPU failed in compile")
+    assert explained.startswith("failed: output 'y': CPU failed in compile")
 
 
 def test_a_report_is_made_of_what_is_left(here, monkeypatch):

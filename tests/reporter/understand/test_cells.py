@@ -76,6 +76,40 @@ def test_repeats(cells, how, word, detail):
     assert (cell.word, cell.detail, cell.runs) == (word, detail, len(how))
 
 
+@pytest.mark.parametrize(
+    ("cold", "later", "word", "detail"),
+    [
+        ("wrong", "right", "flaky", "rounding, but its cold start diverges"),
+        ("right", "wrong", "flaky", "diverges, but its cold start rounding"),
+        ("failed", "right", "flaky",
+         "rounding, but its cold start failed in predict: it was killed"),
+        ("shape", "right", "flaky",
+         "rounding, but its cold start gave an output of another shape: 1x1x4x3"),
+        ("right", "right", "rounding", ""),
+        ("wrong", "wrong", "diverges", ""),
+        ("right", "failed", "failed", "predict: it was killed"),
+    ],
+)  # fmt: skip
+def test_a_cold_start_is_none_of_the_runs(cells, referee, cold, later, word, detail):
+    record = record_of(referee.model, phone("a"), ane=[later, later, cold])
+    *runs, last = record.runs
+    runs.append(last.model_copy(update={"repeat": 0, "start": "cold"}))
+    (cell,) = cells(record.model_copy(update={"runs": tuple(runs)})).values()
+    assert (cell.word, cell.detail, cell.runs) == (word, detail, 2)
+
+
+def test_a_cold_start_alone_is_no_cell(cells, referee):
+    record = record_of(referee.model, phone("a"), ane="right")
+    (run,) = record.runs
+    cold = run.model_copy(update={"start": "cold"})
+    assert cells(record.model_copy(update={"runs": (cold,)})) == {}
+
+
+def test_a_run_that_gave_another_shape_is_a_failed_one(cells):
+    (cell,) = cells(ane=["right", "shape", "right"]).values()
+    assert (cell.word, cell.detail) == ("flaky", "of 3 runs 1 failed")
+
+
 def test_repeats_that_differ_within_rounding_are_not_called_flaky(cells, referee):
     record = record_of(referee.model, phone("a"), ane="right")
     (run,) = record.runs
@@ -90,7 +124,7 @@ def test_an_output_of_another_shape_is_a_failure(cells):
     found = cells(cpu="right", ane="shape")
     assert found["cpu", "seed-1"].word == "rounding"
     assert found["ane", "seed-1"].word == "failed"
-    assert found["ane", "seed-1"].detail == "output 'y': measured, of another shape: 1x1x4x3"
+    assert found["ane", "seed-1"].detail == "output 'y': gave an output of another shape: 1x1x4x3"
 
 
 def test_without_a_model_nothing_is_known_but_failures(cells):

@@ -105,7 +105,7 @@ def test_failures_and_missing_outputs(model):
     found, other = from_record(record_of(runs), Referee(model), "r", 0.01)
     assert found.result("ane").status == "failed in load: no space"
     assert found.result("gpu").status == "gave no such output"
-    assert found.result("cpu").status == "measured, of another shape: 1x3x4x1"
+    assert found.result("cpu").status == "gave an output of another shape: 1x3x4x1"
     assert not found.measured
     assert all(row.values[1:] == ("", "", "") for row in found.table.rows if row)
     assert (other.output, other.result("gpu").status) == ("other", "measured")
@@ -134,7 +134,7 @@ def test_simulated_results_say_so(model):
     (found,) = from_record(record_of(runs, evidence="simulated"), Referee(model), "r", 0.01)
     assert found.simulated
     assert found.evidence == found.result("ane").status == "simulated"
-    assert found.result("cpu").status.startswith("simulated, of another shape")
+    assert found.result("cpu").status == "gave an output of another shape: 1x3x4x1"
 
 
 def test_without_a_model_the_cpu_stands_in_and_that_is_said():
@@ -339,7 +339,7 @@ def test_repeats_and_the_input_before_reach_the_diagnosis(model):
     a, b = from_record(record_of(runs, inputs=inputs), Referee(model), "r", 0.01)
     assert not a.diagnosis.worst.wrong
     assert b.diagnosis.who == (
-        "rounding explains the CPU, and not the ANE",
+        "rounding explains the CPU, and not the ANE in 1 of 2 runs",
         "the ANE is flaky: 1 of 1 repeats differ in bits from the first call",
     )
     assert "S1" in [one.code for one in b.diagnosis.signatures]
@@ -353,6 +353,106 @@ def test_what_the_input_before_left_is_known(model):
     alone = record_of(runs[1:], inputs={"b": inputs["b"]})
     (found,) = from_record(alone, Referee(model), "r", 0.01)
     assert "S1" not in [one.code for one in found.diagnosis.signatures]
+
+
+@pytest.mark.parametrize("kind", ["a stuck unit", "a constant model"])
+def test_a_constant_is_no_data_of_the_previous_input(one_layer, tmp_path, kind):
+    """What is the same for every input was not left over from the one before."""
+    alpha = 2 if kind == "a stuck unit" else 0
+    path = tmp_path / "c.mlmodel"
+
+    def fill(p):
+        p.linear.alpha, p.linear.beta = alpha, 3
+
+    path.write_bytes(one_layer("activation", [X.shape], fill=fill).SerializeToString())
+    inputs = {"a": {"in0": X}, "b": {"in0": X[..., ::-1] + 1}}
+    stuck = np.full_like(X, 0.2047119)
+    runs = [run("ane", name, out0=stuck) for name in inputs]
+    for found in from_record(record_of(runs, inputs=inputs), Referee(path), "r", 0.01):
+        assert found.wrong("ane")
+        assert "S1" not in [one.code for one in found.diagnosis.signatures]
+
+
+# --- runs that are lost, cold starts, inputs that were not reached
+
+
+def lost(unit, name="seed-0", repeat=0, stage="predict", **more):
+    failure = Failure(stage=stage, message="it died")
+    return Run(unit=unit, input=name, repeat=repeat, failure=failure, **more)
+
+
+DEAD = "failed in predict: it died"
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("odd", ["dead", "without it", "of another shape"])
+def test_runs_that_are_lost_are_counted_whichever_they_are(model, at, odd):
+    runs = [run("ane", repeat=i, out0=2 * X) for i in range(3)]
+    runs[at], why = {
+        "dead": (lost("ane", repeat=at), DEAD),
+        "without it": (run("ane", repeat=at, other=X), "gave no such output"),
+        "of another shape": (run("ane", repeat=at, out0=X[..., :1]),
+                             "gave an output of another shape: 1x3x4x1"),
+    }[odd]  # fmt: skip
+    found = from_record(record_of(runs), Referee(model), "r", 0.01)[0]
+    ane = found.result("ane")
+    assert (ane.status, ane.metrics.max_abs) == ("measured", 0)
+    assert (ane.runs, ane.lost, ane.why, ane.cold) == (3, 1, why, "")
+    assert found.losses == (f"in 1 of 3 runs of input seed-0 the ANE {why}",)
+    assert len(found.diagnosis.calls["ane"]) == 2
+    assert found.wrong("ane") is False
+
+
+def test_a_unit_that_is_lost_in_all_runs_has_that_for_its_status(model):
+    runs = [lost("ane"), lost("ane", repeat=1), run("cpu", out0=2 * X)]
+    (found,) = from_record(record_of(runs), Referee(model), "r", 0.01)
+    ane = found.result("ane")
+    assert (ane.status, ane.runs, ane.lost, ane.metrics) == (DEAD, 2, 2, None)
+    assert found.losses == ()
+
+
+def test_the_cold_start_is_counted_in_nothing(model):
+    cold = run("ane", out0=9 * X).model_copy(update={"start": "cold"})
+    runs = [cold, run("ane", out0=2 * X), run("ane", repeat=1, out0=2 * X)]
+    (found,) = from_record(record_of(runs), Referee(model), "r", 0.01)
+    ane = found.result("ane")
+    assert (ane.metrics.max_abs, ane.runs, ane.lost, ane.cold) == (0, 2, 0, "")
+    assert found.diagnosis.cold["ane"].word == "diverges"
+    assert found.wrong("ane") is True
+    (alone,) = from_record(record_of([cold, lost("cpu")]), Referee(model), "r", 0.01)
+    assert (alone.result("ane").status, alone.result("ane").runs) == ("not measured", 0)
+
+
+def test_a_cold_start_that_is_lost_is_said_by_itself(model):
+    runs = [run("ane", out0=2 * X), lost("ane", start="cold")]
+    (found,) = from_record(record_of(runs), Referee(model), "r", 0.01)
+    assert (found.result("ane").runs, found.result("ane").lost) == (1, 0)
+    assert found.losses == (f"at its cold start on input seed-0 the ANE {DEAD}",)
+
+
+def test_an_input_after_a_failed_load_says_where_the_failure_is(model):
+    inputs = {"a": {"in0": X}, "b": {"in0": X + 1}}
+    runs = [run("cpu", "a", out0=2 * X), run("cpu", "b", out0=2 * X + 2),
+            lost("ane", "a", stage="load")]  # fmt: skip
+    a, b = from_record(record_of(runs, inputs=inputs), Referee(model), "r", 0.01)
+    assert a.result("ane").status == "failed in load: it died"
+    assert (b.result("ane").status, b.result("ane").elsewhere) == ("failed (see input a)", "a")
+    assert b.result("gpu").status == "not measured"
+
+
+def test_failures_alone_are_something_too():
+    (found,) = from_record(record_of([lost("ane"), lost("cpu")]), None, "r", 0.01)
+    assert (found.output, found.shape, found.table.rows) == ("", (), ())
+    assert {r.unit: r.status for r in found.units} == {
+        "cpu": DEAD, "gpu": "not measured", "ane": DEAD
+    }  # fmt: skip
+
+
+def test_controls_are_known_by_their_names(model):
+    names = ("seed-0", "user", "ramp", "impulse", "zeros", "ones")
+    inputs = {name: {"in0": X} for name in names}
+    found = from_record(record_of([], inputs=inputs), Referee(model), "r", 0.01)
+    assert [c.control for c in found] == [False, False, True, True, True, True]
 
 
 def test_a_units_first_run_is_the_one_with_the_least_repeat(model):

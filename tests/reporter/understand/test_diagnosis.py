@@ -31,10 +31,10 @@ def wrong(seed=0):
     return 2 * right(seed)
 
 
-def diagnosed(limit=8.0, runs=(), biases=None, previous=None, **calls):
-    """The diagnosis of units' calls, each an array or a list of them."""
+def diagnosed(limit=8.0, runs=(), biases=None, previous=None, cold=None, **calls):
+    """The diagnosis of units' calls, each an array or a list of them, and of their cold starts."""
     listed = {unit: c if isinstance(c, list) else [c] for unit, c in calls.items()}
-    return diagnose(Numbers(listed, previous or {}), BOUNDS, runs, biases or {}, limit)
+    return diagnose(Numbers(listed, cold or {}), BOUNDS, runs, biases or {}, limit, previous)
 
 
 @pytest.mark.parametrize("state", list(itertools.product([True, False], repeat=3)))
@@ -107,7 +107,7 @@ def test_the_limit_decides_who_is_wrong():
 
 def test_an_unfit_input_accuses_nobody():
     unfit = Envelope(EXACT, np.full(4, 10.0), np.zeros(4, bool), ())
-    found = diagnose(Numbers({"cpu": [right()], "ane": [200 * right()]}, {}), unfit, (), {})
+    found = diagnose(Numbers({"cpu": [right()], "ane": [200 * right()]}), unfit, (), {})
     assert {a.word for a in found.assessments.values()} == {"unfit"}
     assert found.who == ()
 
@@ -142,11 +142,48 @@ def test_nan_and_negative_zero_are_compared_by_their_bits():
     assert "1 of 1 repeats" in diagnosed(ane=[first, second]).who[-1]
 
 
-def test_the_first_call_is_the_one_that_is_assessed():
-    assert not diagnosed(ane=[right(), wrong()]).worst.wrong
-    found = diagnosed(ane=[wrong(), right()])
-    assert found.worst.wrong
-    assert "1 of 1 repeats differ" in found.who[-1]
+@pytest.mark.parametrize("turns", [(False, True, True), (True, False, True), (True, True, False)])
+def test_a_unit_that_is_wrong_in_one_run_is_wrong_in_whichever_it_is(turns):
+    found = diagnosed(ane=[right() if good else wrong() for good in turns], cpu=right(9))
+    assert (found.suspect, found.worst.word, found.when) == ("ane", "diverges", "in 1 of 3 runs")
+    assert found.assessments["ane"].wrong == (not turns[0])  # that is of the first
+    assert found.who[0] == "rounding explains the CPU, and not the ANE in 1 of 3 runs"
+    assert "repeats differ in bits from the first call" in found.who[1]
+    assert "S1" in [one.code for one in found.signatures]
+
+
+def test_only_what_is_wrong_in_every_run_agrees_with_another():
+    found = diagnosed(cpu=[right(), wrong()], gpu=[right(), wrong()])
+    assert found.who[0] == "rounding does not explain the CPU in 1 of 2 runs and GPU in 1 of 2 runs"
+
+
+@pytest.mark.parametrize("good", [(True, True), (True, False), (False, True), (False, False)])
+def test_the_cold_start_is_a_run_by_itself(good):
+    """It is none of the repeats, whether it is right or not."""
+    cold, later = (right(1) if ok else wrong(1) for ok in good)
+    found = diagnosed(ane=[later, later], cold={"ane": cold}, cpu=right(9))
+    assert len(found.calls["ane"]) == 2
+    assert [a.wrong for a in found.every("ane")] == [not good[1], not good[1], not good[0]]
+    assert found.worst.wrong == (good != (True, True))
+    assert found.when == ("at its cold start alone" if good == (False, True) else "")
+    history = [one for one in found.signatures if one.code == "S1"]
+    assert [one.title for one in history] == (
+        ["Cold start and later calls differ"] if good[0] != good[1] else []
+    )
+    assert not any("flaky" in who for who in found.who)
+    same = np.array_equal(cold, later)
+    said = "gave the same bits at its cold start and later" if same else (
+        f"gave other bits at its cold start than later: {found.cold['ane'].word} "
+        f"({found.cold['ane'].ratio:.3g} times what rounding explains)"
+    )  # fmt: skip
+    assert found.who[-1] == f"the ANE {said}"
+
+
+def test_a_cold_start_that_nothing_followed():
+    found = diagnosed(cpu=right(9), cold={"ane": wrong()})
+    assert (found.suspect, list(found.calls)) == ("cpu", ["cpu"])
+    assert found.who[-1].startswith("the ANE gave at its cold start: diverges (")
+    assert diagnosed(cpu=right(9), cold={"ane": wrong()[..., :1]}).cold == {}
 
 
 # --- shapes, and what is missing
@@ -157,8 +194,9 @@ def test_every_call_of_the_outputs_shape_has_its_assessment():
     assert [a.wrong for a in known.calls["ane"]] == [False, True, False]
     assert known.calls["ane"][0] == known.assessments["ane"]
     assert known.calls["cpu"] == (known.assessments["cpu"],)
-    odd = diagnosed(ane=[right()[:, :1], right()], cpu=[right()])
-    assert list(odd.calls) == ["cpu"]  # as its first call cannot be judged
+    odd = diagnosed(ane=[right()[:, :1], right()], cpu=[right(1)])
+    assert {unit: len(calls) for unit, calls in odd.calls.items()} == {"ane": 1, "cpu": 1}
+    assert not any("flaky" in who for who in odd.who)  # the other is lost, as `unit_result` says
 
 
 def test_the_limit_reaches_every_call():
@@ -175,7 +213,7 @@ def test_a_unit_of_another_shape_is_left_out():
     found = diagnosed(ane=EXACT[..., :1], cpu=right(), gpu=[wrong(), wrong()[..., :2]])
     assert list(found.assessments) == ["cpu", "gpu"]
     assert found.suspect == "gpu"
-    assert "1 of 1 repeats" in found.who[-1]
+    assert len(found.calls["gpu"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -203,10 +241,9 @@ def test_biases_and_the_previous_output_reach_the_signatures():
     codes = [s.code for s in diagnosed(ane=held, biases={"conv": bias}).signatures]
     assert codes[0] == "K2"
     before = RNG.rand(*EXACT.shape)
-    found = diagnosed(ane=before, previous={"ane": before, "cpu": right()})
+    found = diagnosed(ane=before, previous=before)
     assert "S1" in [one.code for one in found.signatures]
-    assert "S1" not in [s.code for s in diagnosed(ane=before, previous={"cpu": before}).signatures]
-    odd = diagnosed(ane=before, previous={"ane": before[..., :2]})
+    odd = diagnosed(ane=before, previous=before[..., :2])
     assert "S1" not in [one.code for one in odd.signatures]
 
 
@@ -237,13 +274,22 @@ def test_calls_are_in_the_order_of_their_repeats(referee):
     x = np.arange(12, dtype=np.float16).reshape(1, 3, 2, 2)
     runs = [run("ane", 2, out0=x + 2), run("ane", 0, out0=x), run("cpu", 0, out0=x + 5),
             run("ane", 1, out0=x + 1)]  # fmt: skip
-    found = numbers(referee, "out0", runs, [run("ane", out0=x + 7), run("gpu", other=x)])
+    found = numbers(referee, "out0", runs)
     assert [call.flat[0] for call in found.calls["ane"]] == [0, 1, 2]
     assert found.first("ane").flat[0] == 0
     assert found.first("cpu").flat[0] == 5
     assert found.first("gpu") is None
-    assert {unit: a.flat[0] for unit, a in found.previous.items()} == {"ane": 7}
     assert found.first("ane").dtype == np.float64
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_cold_start_is_none_of_the_calls_wherever_it_stands(referee, place):
+    x = np.arange(12, dtype=np.float16).reshape(1, 3, 2, 2)
+    runs = [run("ane", 0, out0=x), run("ane", 1, out0=x + 1)]
+    runs.insert(place, run("ane", 0, out0=x + 7).model_copy(update={"start": "cold"}))
+    found = numbers(referee, "out0", runs)
+    assert [call.flat[0] for call in found.calls["ane"]] == [0, 1]
+    assert found.cold["ane"].flat[0] == 7
 
 
 def test_what_is_no_array_gives_no_numbers(referee):

@@ -27,6 +27,7 @@ from networks import network
 
 import migrate
 from migrate.coreml import coremltools
+from reporter.measure.inputs import Schedule
 from reporter.measure.record import Device
 from reporter.measure.simulate import simulate
 from reporter.understand import experiment
@@ -594,3 +595,33 @@ def test_inputs_on_which_rounding_is_all_there_is_prove_nothing(small, pair, mon
     assert found.word == "not measured"
     assert found.reasons == ("rounding alone makes errors as large as an output: these inputs "
                              "cannot tell",)  # fmt: skip
+
+
+def test_an_input_that_cannot_tell_is_left_out_of_both_sides(small, monkeypatch):
+    two = Schedule(seeds=2, repeats=1)
+    before = measured(simulate(small.source, "bias-only@convolution", schedule=two))
+    after = planned(measured(simulate(small.package, "none", schedule=two)))
+    whole = verdict(small, before, after)
+    assert (whole.word, whole.before.inputs, whole.after.inputs) == (AVOIDS, 2, 2)
+    first = migrate.envelopes(small.net, {"x": before.inputs["seed-0"]["x"].array()})["y"]
+    unfit = property(lambda envelope: not np.array_equal(envelope.reference, first.reference))
+    monkeypatch.setattr(migrate.Envelope, "unfit", unfit)
+    found = verdict(small, before, after)
+    assert (found.word, found.before.inputs, found.after.inputs) == (AVOIDS, 1, 1)
+
+
+def test_a_crash_in_one_of_several_repeats_is_never_right(small, pair):
+    before, after = pair
+    (ane,) = [run for run in after.runs if run.unit == "ane"]
+    dead = fails(after, "ane").runs[-1].model_copy(update={"repeat": 1})
+    found = verdict(small, before, after.model_copy(update={"runs": (*after.runs, dead)}))
+    assert found.word == "does not avoid it"
+    assert "failed (in 1 of 2 runs, predict: it died)" in found.reasons[1]
+    cold = dead.model_copy(update={"repeat": 0, "start": "cold"})
+    found = verdict(small, before, after.model_copy(update={"runs": (*after.runs, cold)}))
+    assert found.word == UNPROVEN
+    assert f"{small.package.name} failed at its cold start (predict: it died)" in found.reasons
+    assert found.after.runs["ane"] == 1
+    alone = (*without(after, "ane").runs, ane.model_copy(update={"start": "cold"}))
+    found = verdict(small, before, after.model_copy(update={"runs": alone}))
+    assert found.word == "not measured"

@@ -207,6 +207,7 @@ def a_run(outputs=None, unit="ane", **more):
 
 GIVEN = {"i": values({"in0": X})}
 FAILED = Failure(stage="load", message="no space")
+LOST = [a_run(failure=FAILED)]
 
 
 @pytest.mark.parametrize(
@@ -215,20 +216,20 @@ FAILED = Failure(stage="load", message="no space")
         ([a_run({"out0": 2 * X})], {"i": {}}, "no verdict: not comparable: the results carry no"),
         ([a_run({"out0": 2 * X})], {"i": values({"in0": X[..., :1]})},
          "no verdict: not available: input 'in0' has shape"),
-        ([a_run({"out0": X[..., :1]})], GIVEN, "no verdict: output 'out0': ANE measured, of anoth"),
-        ([a_run({"out0": np.zeros((0, 3))})], GIVEN, "no verdict: output 'out0': ANE measured, of"),
+        ([a_run({"out0": X[..., :1]})], GIVEN, "failed: output 'out0': ANE gave an output of"),
+        ([a_run({"out0": np.zeros((0, 3))})], GIVEN, "failed: output 'out0': ANE gave an output"),
         ([a_run({"out0": X * np.nan})], GIVEN, "diverges: output 'out0' on the ANE, inf times"),
         ([a_run({"out0": X + np.float32(np.inf)})], GIVEN, "diverges: output 'out0' on the ANE"),
         ([a_run({"out0": np.float64(X) * 1e300})], GIVEN, "diverges: output 'out0' on the ANE"),
         ([a_run({"out0": X.astype(np.int32)})], GIVEN, "diverges: output 'out0' on the ANE"),
         ([a_run({"out0": X.astype(np.uint8)})], GIVEN, "diverges: output 'out0' on the ANE"),
         ([a_run({"out0": (2 * X)[0]})], GIVEN, "exact: output 'out0' on the ANE"),
-        ([a_run({"out0": "cat"})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
-        ([a_run({"out0": {"a": 0.5}})], GIVEN, "no verdict: output 'out0': ANE measured, of anot"),
-        ([a_run({"out0": 7})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
-        ([a_run({"other": X})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
-        ([a_run({})], GIVEN, "no verdict: output 'out0': ANE gave no such output"),
-        ([a_run(failure=FAILED)], GIVEN, "no verdict: output 'out0': ANE failed in load: no space"),
+        ([a_run({"out0": "cat"})], GIVEN, "failed: output 'out0': ANE gave no such output"),
+        ([a_run({"out0": {"a": 0.5}})], GIVEN, "failed: output 'out0': ANE gave an output of"),
+        ([a_run({"out0": 7})], GIVEN, "failed: output 'out0': ANE gave no such output"),
+        ([a_run({"other": X})], GIVEN, "failed: output 'out0': ANE gave no such output"),
+        ([a_run({})], GIVEN, "failed: output 'out0': ANE gave no such output"),
+        (LOST, GIVEN, "failed: output 'out0': ANE failed in load: no space"),
         ([], GIVEN, "no verdict: output 'out0': not measured"),
         ([], {}, "no verdict: the results hold no output of numbers."),
         ([a_run({"out0": X}, repeat=3)], GIVEN, "diverges: output 'out0' on the ANE"),
@@ -239,7 +240,8 @@ def test_whatever_is_recorded_is_answered(model, tmp_path, runs, inputs, first):
     path.write_text(record.dumps(odd_record(runs, inputs, model)))
     for given in (model, None):
         lines = explain([path], given)
-        assert lines[0].startswith(first if given else "no verdict: ")
+        without = "failed: ANE failed in load: no space; there" if runs == LOST else "no verdict: "
+        assert lines[0].startswith(first if given else without)
         assert lines[1] == "MEASURED results of m.mlmodel on desk."
         assert all(isinstance(line, str) and line.strip() for line in lines)
         assert all(line.endswith(".") for line in lines if not line.startswith("  "))
@@ -340,8 +342,10 @@ def test_ten_records_of_a_folder(phones):
     assert [line.split("(")[-1] for line in heads] == [
         f"{name}.json)." for name in ("a1", "a2", "a3", "a4", "b1", "b2", "b3", "c1", "c2", "c3")
     ]
-    assert lines.count("Output 'y' (1x2x4x3). Reference: computed here: the network as a torch "
-                       "module in float64.") == 11  # a4.json has two inputs  # fmt: skip
+    reference = "Reference: computed here: the network as a torch module in float64."
+    assert lines.count(f"Output 'y' (1x2x4x3). {reference}") == 9
+    for seed in (1, 2):  # a4.json has two inputs, and they are named
+        assert lines.count(f"Output 'y' (1x2x4x3), input seed-{seed}. {reference}") == 1
 
 
 def test_one_record_says_nothing_of_devices(phones):
@@ -399,7 +403,11 @@ def test_another_schema_among_them(phones):
 def test_several_records_without_a_model(phones):
     _, folder = phones
     first, *lines = explain([folder / "a1.json", folder / "c3.json"])
-    assert first.startswith("no verdict: not available: no model was given")
+    assert first.startswith("failed in c3.json (c, iPhone14,6, A15 Bionic, iOS 17.0 (21A329)): ")
+    assert first.endswith(
+        "output 'y': ANE failed in predict: it was killed; there is no verdict on numbers: not "
+        "available: no model was given; the units are compared with the CPU's values."
+    )
     assert any("does not run on: iPhone14,6 (iOS 17.0, 21A329), label c" in line for line in lines)
     assert any("label a: not known: not available" in line for line in lines)
 
@@ -430,3 +438,17 @@ def test_of_several_records_one_is_in_memory_at_a_time(phones, monkeypatch):
     files = [folder / f"{name}.json" for name in ("a1", "a3", "c3")]
     explain(files, path, bounds=QUICK)
     assert len(alive) == 6  # checked first, before any of them is compared
+
+
+def test_what_is_in_doubt_stands_under_its_device(model, tmp_path):
+    path = tmp_path / "r.json"
+    found = odd_record([a_run({"out0": 2 * X})], GIVEN, model)
+    device = Device(label="desk", system="macOS", version="15.0", virtual=True)
+    changes = {"device": device, "stopped": "1 of 13 runs were made before it was stopped"}
+    path.write_text(record.dumps(found.model_copy(update=changes)))
+    assert explain([path], model)[1:4] == [
+        "MEASURED results of m.mlmodel on desk, macOS 15.0.",
+        "  The record r.json is incomplete: 1 of 13 runs were made before it was stopped.",
+        "  A virtual machine has no usable Neural Engine, and may hang compiling for it: no Neural "
+        "Engine is to be expected there.",
+    ]

@@ -428,6 +428,24 @@ def test_the_call_that_was_assessed_is_explained(two, first):
     assert found.found[0].faults == ("scale-doubled@left",)
 
 
+def test_a_unit_that_is_wrong_in_a_later_run_alone_is_not_explained_by_its_first(two):
+    path, referee, x, reference = two
+    wrong = {k: 2 * y for k, y in reference.outputs.items()}
+    runs = [run("ane", reference.outputs), run("ane", wrong, repeat=1)]
+    assert of_record(record_of(path, {"i": x}, *runs), referee) == []
+    (found,) = of_record(record_of(path, {"i": x}, *runs[1:]), referee)
+    assert found.unit == "ane"
+
+
+def test_a_first_run_of_another_shape_gives_way_to_the_next(two):
+    path, referee, x, reference = two
+    wrong = {**reference.outputs, "left": 2 * reference.outputs["left"]}
+    odd = {**wrong, "left": wrong["left"][..., :1]}
+    record = record_of(path, {"i": x}, run("ane", odd), run("ane", wrong, repeat=1))
+    (found,) = of_record(record, referee)
+    assert found.found[0].faults == ("scale-doubled@left",)
+
+
 def test_no_budget_tries_nothing(two):
     path, referee, x, reference = two
     record = record_of(path, {"i": x}, run("ane", {k: 2 * y for k, y in reference.outputs.items()}))

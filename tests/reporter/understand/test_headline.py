@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from reporter.understand.assessment import Assessment
-from reporter.understand.comparison import Comparison, UnitResult
+from reporter.understand.comparison import Comparison
 from reporter.understand.diagnosis import Diagnosis
 from reporter.understand.divergence import Table
-from reporter.understand.headline import headline, sentence, verdict
+from reporter.understand.headline import chief, headline, sentence, verdict
+from reporter.understand.unit_result import UnitResult
 
 NOTE = "computed here"
 
@@ -70,6 +72,90 @@ def test_a_failure_in_one_of_several_records_says_in_which():
         "failed in c.json (a phone): output 'y': ANE failed in load: no plan; what else was "
         "compared is explained by rounding"
     )
+
+
+# --- controls, runs that are lost, and more than one input
+
+
+def test_a_control_is_the_headline_only_where_the_other_inputs_are_right():
+    ones = compared("diverges", 900, input="ones")
+    seed = compared("suspicious", 9, input="seed-0")
+    assert headline([ones, seed], 8).startswith("suspicious: output 'y' on the ANE, on input seed-")
+    assert chief([ones, seed]) is seed
+    right = compared("rounding", 1, input="user")
+    assert headline([right, ones], 8).startswith(
+        "diverges: output 'y' on the ANE, on the control input 'ones', 900 times what rounding"
+    )
+    assert headline([right, compared("rounding", 7, input="ramp")], 8).startswith(
+        "rounding: output 'y' on the ANE, on input user, 1 times"
+    )
+    assert "on the control input 'ones'" in headline([ones], 8)
+    assert chief([]) is None
+
+
+def test_a_control_that_fails_gives_way_to_seeds_that_fail_too():
+    dead, lost = failing(2, 3, input="zeros"), failing(1, 3, input="seed-0")
+    assert "on the ANE" not in headline([dead, lost], 8)
+    assert "in 1 of 3 runs of input seed-0 the ANE failed" in headline([dead, lost], 8)
+
+
+def failing(count, runs, **more):
+    """The ANE, right where it ran, died in so many runs."""
+    died = UnitResult("ane", "measured", None, runs, count, "failed in predict: it died")
+    return compared("rounding", 1, units=(died,), **more)
+
+
+def test_a_run_that_is_lost_comes_after_what_is_wrong_and_before_what_is_right():
+    lost = failing(1, 3)
+    assert headline([lost], 8) == (
+        "failed: in 1 of 3 runs of input i the ANE failed in predict: it died; what else was "
+        "compared is explained by rounding"
+    )
+    assert headline([lost, compared("rounding", 7)], 8).startswith("failed: in 1 of 3 runs")
+    assert headline([compared("suspicious", 9), lost], 8).startswith("suspicious: ")
+    cold = compared("exact", units=(UnitResult("ane", "measured", cold="failed in load: m"),))
+    assert headline([cold], 8).startswith(
+        "failed: at its cold start on input i the ANE failed in load: m; what else"
+    )
+    simulated = failing(1, 2, evidence="simulated")
+    assert "it died (SIMULATED); what" in headline([simulated], 8)
+
+
+def test_without_a_reference_a_failure_is_said_all_the_same():
+    dead = UnitResult("ane", "failed in load: m", None, 2, 2, "failed in load: m")
+    alone = compared(units=(dead,), reference="no model", against="the CPU's values")
+    assert headline([alone], 8) == (
+        "failed: output 'y': ANE failed in load: m; there is no verdict on numbers: no model"
+    )
+
+
+def test_an_input_that_was_not_reached_is_no_failure_of_its_own():
+    see = UnitResult("ane", "failed (see input a)", elsewhere="a")
+    dead = UnitResult("ane", "failed in load: m", None, 1, 1, "failed in load: m")
+    first = compared("rounding", 1, unit="cpu", input="a", units=(dead,))
+    second = compared("rounding", 5, unit="cpu", input="b", units=(see,))
+    assert headline([second, first], 8).startswith(
+        "failed: output 'y', on input a: ANE failed in load: m; what else"
+    )
+
+
+def test_in_which_runs_it_is_wrong_is_said_if_not_in_all():
+    bad, good = (
+        Assessment(word, ratio, 7, 0, 9) for word, ratio in (("diverges", 99), ("exact", 0))
+    )
+    for calls, cold, when in (
+        ((good, bad, good), None, ", in 1 of 3 runs"), ((bad, good), bad, ", in 1 of 2 runs"),
+        ((good, good), bad, ", at its cold start alone"), ((bad, bad), good, ""),
+    ):  # fmt: skip
+        starts = {"ane": cold} if cold else {}
+        known = Diagnosis({"ane": calls[0]}, "ane", (), (), {"ane": calls}, starts)
+        said = headline([replace(compared("exact"), diagnosis=known)], 8)
+        assert said.startswith(f"diverges: output 'y' on the ANE{when}, 99 times what rounding")
+
+
+def test_a_listing_beside_a_record_is_no_failure():
+    listed = compared(statements=("a row",), units=(UnitResult("cpu", "stated by the user"),))
+    assert headline([compared("exact", input="i"), listed], 8).startswith("exact: ")
 
 
 def test_the_limit_is_said():

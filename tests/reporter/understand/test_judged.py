@@ -39,6 +39,49 @@ def test_a_variant_fails_only_if_every_repeat_fails(small):
             assert f"turned: flaky: wrong in {wrong} of 4 repeats ({wrong * 25}%)." in said(found)
 
 
+def test_a_crash_in_one_of_several_repeats_counts_as_a_wrong_one(small):
+    good = small.of("turned", repeats=4)
+    last = max(i for i, run in enumerate(good.runs) if run.unit == "ane")
+    dies = with_runs(good, "ane", lambda run, i: stopped(run) if i == last else run)
+    found = small.one([*small.records(always, ["m.mlmodel"]), ("turned.json", dies)])
+    assert words(found)["turned"] == "flaky"
+    assert not found.vanishing
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_cold_start_is_no_repeat_and_a_doubt_if_it_is_wrong(small, wrong):
+    found = small.of("turned", repeats=2)
+    (first, *_) = [run for run in found.runs if run.unit == "ane"]
+    cold = first.model_copy(update={"start": "cold"})
+    cold = giving(9)(cold, 0) if wrong else cold
+    warm = found.model_copy(update={"runs": (*found.runs, cold)})
+    read = small.one([*small.records(always, ["m.mlmodel"]), ("turned.json", warm)])
+    (turned,) = [v for v in read.variants if v.member.name == "turned"]
+    assert (turned.word, len(turned.attempts)) == ("right", 2)
+    assert [d.startswith("it is wrong at its cold start (") for d in turned.doubts] == [
+        True
+    ] * wrong
+    assert ("in each of 2 repeats; but it is wrong at its cold start" in said(read)) == wrong
+    alone = found.model_copy(
+        update={"runs": (*(r for r in found.runs if r.unit != "ane"), cold)}
+    )  # fmt: skip
+    assert words(small.one([("turned.json", alone)]))["turned"] == "not measured"
+
+
+def test_an_input_that_cannot_tell_is_left_out_if_another_can(small, monkeypatch):
+    records = [("0.json", small.of("turned")), ("1.json", small.of("turned", always, seed=1))]
+    first = []
+
+    def unfit(envelope):  # of the second input
+        first.append(envelope) if not first else None
+        return not np.array_equal(envelope.reference, first[0].reference)
+
+    monkeypatch.setattr(migrate.Envelope, "unfit", property(unfit))
+    assert words(small.one(records))["turned"] == "right"
+    monkeypatch.setattr(migrate.Envelope, "unfit", property(lambda envelope: True))
+    assert words(small.one(records))["turned"] == "set aside"
+
+
 def test_records_in_conflict_are_said_to_be(small):
     records = [("one.json", small.of("turned")), ("two.json", small.of("turned", always))]
     found = small.one([*small.records(always, ["m.mlmodel"]), *records])

@@ -10,7 +10,7 @@ from migrations import PARTIAL, WHOLE, changed, fails, gives, model, plan, plann
 from networks import network
 
 import migrate
-from reporter.measure.record import Run
+from reporter.measure.record import Failure, Run
 from reporter.measure.simulate import simulate, values
 from reporter.understand.reference import arrays
 from reporter.understand.sides import Outcome, Placement, Side, Trial, side
@@ -110,7 +110,47 @@ def test_a_failure_is_the_worst_of_all(healthy, explained, order):
     assert judged(infinite, explained).ane.ratio == math.inf
     trials = [trial(found, explained) for found in (infinite, failing)]
     found = side("m", trials[::order])
-    assert found.ane == Outcome("failed", math.inf, "", "load: it died")
+    assert found.ane == Outcome("failed", math.inf, "", "in 1 of 2 runs, load: it died")
+    assert found.cpu.state == "right"
+
+
+def with_more(found, *more):
+    """The record with other runs of the Neural Engine at its end; each is changed from its run."""
+    (ane,) = [run for run in found.runs if run.unit == "ane"]
+    made = tuple(ane.model_copy(update={"repeat": i + 1, **m}) for i, m in enumerate(more))
+    return found.model_copy(update={"runs": (*found.runs, *made)})
+
+
+DEAD = {"outputs": None, "failure": Failure(stage="predict", message="it died")}
+
+
+def test_a_crash_in_a_later_repeat_is_a_failure_that_says_how_often(healthy, explained):
+    found = judged(with_more(healthy, {}, DEAD), explained)
+    assert found.ane == Outcome("failed", math.inf, "", "in 1 of 3 runs, predict: it died")
+    assert found.runs == {"cpu": 1, "gpu": 1, "ane": 3}
+    whole = judged(fails(healthy, "ane"), explained)
+    assert whole.ane.detail == "predict: it died"
+
+
+def test_the_cold_start_is_said_if_it_is_otherwise(healthy, explained):
+    wrong = values({"y": output(healthy, "ane") + 1})
+    off = ratios(output(healthy, "ane") + 1, explained["y"]).max()
+    bad = with_more(healthy, {"start": "cold", "outputs": wrong})
+    found = judged(bad, explained)
+    assert (found.ane.state, found.runs["ane"]) == ("right", 1)
+    assert found.cold == f"is wrong at its cold start ({off:.3g} times what rounding explains)"
+    dead = judged(with_more(healthy, {"start": "cold", **DEAD}), explained)
+    assert (dead.ane.state, dead.cold) == ("right", "failed at its cold start (predict: it died)")
+    assert judged(with_more(healthy, {"start": "cold"}), explained).cold == ""
+    cold = {"start": "cold", "outputs": healthy.runs[-1].outputs}
+    later = judged(with_more(gives(healthy, "ane", y=wrong["y"].array()), cold), explained)
+    assert (later.ane.state, later.cold[:28]) == ("wrong", "is right at its cold start (")
+
+
+def test_a_cold_start_alone_is_no_measurement(healthy, explained):
+    alone = changed(healthy, "ane", lambda run: run.model_copy(update={"start": "cold"}))
+    found = judged(alone, explained)
+    assert (found.ane, found.cold) == (Outcome(), "")
     assert found.cpu.state == "right"
 
 

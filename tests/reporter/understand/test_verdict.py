@@ -13,6 +13,7 @@ from reporter.understand import verdict
 from reporter.understand.sides import Outcome, Placement, Side
 from reporter.understand.verdict import Verdict, Word, judge, sides
 
+COLD = "is wrong at its cold start (20 times what rounding explains)"
 STATES = ("right", "wrong", "failed", "not measured")
 PLACEMENTS = {
     "none": None,
@@ -317,3 +318,15 @@ def test_the_words_are_those_of_the_module():
         verdict.AVOIDS, verdict.SAME, verdict.WORSE, verdict.NOTHING, verdict.UNPROVEN,
         verdict.UNMEASURED,
     } == {AVOIDS, SAME, WORSE, NOTHING, UNPROVEN, UNMEASURED}  # fmt: skip
+
+
+def test_a_cold_start_that_is_wrong_is_a_doubt_and_said_once():
+    word, reasons = judge(network(), proven(cold=COLD))
+    assert word == UNPROVEN
+    assert reasons.count(f"after.mlpackage {COLD}") == 1
+    assert judge(network(), proven())[0] == AVOIDS
+
+
+def test_a_networks_cold_start_is_a_reason_in_words():
+    word, reasons = judge(network(ane="right", cold=COLD), proven())
+    assert (word, reasons[-1]) == (NOTHING, f"m.mlmodel {COLD}")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reporter.measure.identity import ModelIdentity
+from reporter.understand.circumstances import Circumstances
 from reporter.understand.comparison import Comparison, UnitResult
 from reporter.understand.divergence import Row, Table, compare
 from reporter.understand.understood import Bounds, Understood
@@ -146,7 +147,9 @@ def test_what_is_missing():
     assert ["which edits" in others[0], "ML Program" in others[1]] == [True, True]
     assert missing(compared()) == [*units, *others]
     assert missing(compared(cpu=0), compared(ane=0)) == [units[1], *others]
-    assert missing(compared("simulated", cpu=0, gpu=0, ane=0)) == [*units, *others]
+    simulated = missing(compared("simulated", cpu=0, gpu=0, ane=0))
+    assert simulated == ["every compute unit, as all results are simulated", *others]
+    assert missing(compared("simulated", cpu=0), compared(ane=0)) == [*units[:2], *others]
     assert "the listing holds some rows alone" in missing(listed(("1", "1", "1")))[0]
 
 
@@ -208,3 +211,17 @@ def test_software_names_what_the_numbers_depend_on():
     names = [name for name, _ in software()]
     assert names == ["Python", "system", "anereport", "coremltools", "numpy", "torch"]
     assert dict(software())["numpy"] == np.__version__
+
+
+def test_what_is_in_doubt_stands_beside_its_device():
+    found = (
+        Circumstances("a.json", "a Mac", "measured", ("it is no Mac",), ("it printed 'E5RT'",)),
+        Circumstances("b.json", "a Mac", "measured", ("it is no Mac", "b.json is incomplete")),
+        Circumstances("c.json", "a phone", "measured"),
+    )
+    understood = Understood(Bounds(), (compared(ane=0),), circumstances=found)
+    report = compose(FACTS, understood, (), Repro("", "anereport", ""))
+    assert [(d.text, d.doubts) for d in report.devices] == [
+        ("a Mac", ("it is no Mac", "b.json is incomplete")), ("a phone", ()),
+    ]  # fmt: skip
+    assert report.printed == ("it printed 'E5RT'",)

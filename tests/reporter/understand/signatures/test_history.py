@@ -76,6 +76,18 @@ def test_a_previous_output_that_is_like_this_one_says_nothing(output):
     assert codes(signatures(output.evidence(found, previous=output.exact))) == ["D1"]
 
 
+@pytest.mark.parametrize("before", ["zeros", "a constant", "a multiple"])
+@pytest.mark.parametrize("wrong", ["zeros", "a gain", "a multiple"])
+def test_a_previous_output_without_a_pattern_of_its_own_says_nothing(output, before, wrong):
+    """As after an input of zeros, where every wrong gain is a mixture with the output before."""
+    known = {
+        "zeros": np.zeros(SHAPE), "a constant": np.full(SHAPE, 0.3), "a gain": 0.7 * output.exact,
+        "a multiple": 3 * output.exact + 1,
+    }  # fmt: skip
+    found = signatures(output.evidence(known[wrong], previous=known[before]))
+    assert "S1" not in codes(found)
+
+
 @pytest.mark.parametrize("right", [(True, False, False), (False, True, True), (True, False, True)])
 def test_calls_that_are_right_and_wrong_by_turns(output, right):
     calls = tuple(output.healthy if good else np.zeros(SHAPE) for good in right)
@@ -99,6 +111,32 @@ def test_calls_that_are_wrong_alike_are_no_state(output):
 def test_calls_that_differ_within_rounding_are_healthy(output):
     calls = (output.healthy, output.exact, output.healthy)
     assert codes(signatures(output.evidence(output.healthy, repeats=calls))) == ["B0"]
+
+
+def test_a_cold_start_that_is_right_where_later_calls_are_not(output):
+    wrong = output.other()
+    found = signatures(output.evidence(wrong, repeats=(wrong, wrong), cold=output.healthy))
+    (history,) = (one for one in found if one.code == "S1")
+    assert history.title == "Cold start and later calls differ"
+    assert numbers(found, "S1")["cold right"] is True
+    assert history.says.startswith(
+        "Of the same input the cold start is right, and the first later call is off by "
+    )
+
+
+def test_a_cold_start_that_is_wrong_where_later_calls_are_right(output):
+    found = signatures(output.evidence(output.healthy, cold=np.full(SHAPE, np.nan)))
+    assert set(codes(found)) == {"S1", "B0"}
+    assert numbers(found, "S1")["cold right"] is False
+    assert "the first later call is right, and the cold start is off by no finite number" in (
+        found[0].says
+    )
+
+
+def test_a_cold_start_like_the_later_calls_shows_no_state(output):
+    wrong = output.other()
+    assert codes(signatures(output.evidence(output.healthy, cold=output.exact))) == ["B0"]
+    assert codes(signatures(output.evidence(wrong, cold=wrong))) == ["R1"]
 
 
 def test_one_call_shows_no_state(output):

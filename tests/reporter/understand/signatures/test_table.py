@@ -151,6 +151,7 @@ GIVEN = np.arange(12.0).reshape(3, 4)
         ({"cpu": np.zeros(5)}, "the cpu array has shape 5"),
         ({"repeats": (GIVEN, np.zeros(1))}, "the repeat array has shape 1"),
         ({"previous": np.zeros((2, 2))}, "the previous array has shape 2x2"),
+        ({"cold": np.zeros((2, 2))}, "the cold array has shape 2x2"),
         ({"rmse": np.ones(2)}, "one positive number for each of the 1 channels"),
         ({"rmse": np.zeros(1)}, "one positive number"),
         ({"rmse": np.array([np.nan])}, "one positive number"),

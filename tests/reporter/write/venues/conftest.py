@@ -278,12 +278,34 @@ SIMULATED_ON = DeviceFact("anereport simulator", "simulated")
 STATED = DeviceFact("iPhone 14, iOS 16.2 (20C65)", "stated by the user")
 
 
+def doubtful(why, found):
+    """The comparison, in which a run of the Neural Engine and its cold start are lost."""
+    *units, ane = found.units
+    lost = dataclasses.replace(ane, runs=3, lost=1, why=why, cold=why)
+    return dataclasses.replace(found, units=(*units, lost))
+
+
+def doubtful_report():
+    """Results of a virtual machine: not whole, with a crash and a message of the compiler."""
+    doubts = (
+        "the record r.json is incomplete: 9 of 13 runs were made before it was stopped",
+        "A virtual machine has no usable Neural Engine: no Neural Engine is to be expected there",
+    )
+    return report_of(
+        [doubtful("failed in predict: it was killed", compared("measured"))],
+        devices=(dataclasses.replace(MEASURED_ON, doubts=doubts),),
+        verdict="failed: in 1 of 3 runs of input seed-0 the ANE failed in predict: it was killed",
+        printed=("Apple's compiler printed while the ANE ran: 'ANECCompile() FAILED in ~/m'",),
+    )
+
+
 def hostile_report():
     name = f"{HOSTILE}.mlmodel"
     facts = model_facts(name, HOSTILE, findings=(f"the model declares '{HOSTILE}'",))
-    device = DeviceFact(HOSTILE, "measured")
+    device = DeviceFact(HOSTILE, "measured", (HOSTILE,))
     return report_of(
-        [compared("measured", HOSTILE, HOSTILE)],
+        [doubtful(HOSTILE, compared("measured", HOSTILE, HOSTILE))],
+        printed=(f"Apple's compiler printed: '{HOSTILE}'",),
         title=f"Core ML: {name}",
         model=facts,
         devices=(device,),
@@ -304,6 +326,7 @@ def hostile_report():
         "measured",
         "simulated",
         "hostile",
+        "doubtful",
         "program",
         "migrated",
         "devices",
@@ -324,6 +347,7 @@ def report(kind):
             [compared("simulated")], title="SIMULATED: Core ML: Tiny", devices=(SIMULATED_ON,)
         ),
         "hostile": hostile_report,
+        "doubtful": doubtful_report,
         "program": program_report,
         "migrated": lambda: report_of(
             [compared("measured")],

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 from html.parser import HTMLParser
+
+import numpy as np
+from sketches import sketches_of
 
 from reporter.write.venues import html
 
@@ -41,12 +45,26 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
 
+def drawn(report, *outputs):
+    """Return a report of outputs in which the CPU is right and the Neural Engine is not."""
+    reference = np.arange(6.0).reshape(1, 2, 3, 1)
+    wrong = reference + [[[0], [50], [np.nan]]] * (reference > 2)
+    sketches = sketches_of({"cpu": [reference], "ane": [wrong]}, reference)
+    (base,) = report.comparisons
+    three = [dataclasses.replace(base, output=output, sketches=sketches) for output in outputs]
+    return dataclasses.replace(report, comparisons=tuple(three))
+
+
 def test_snapshot(report, as_file):
     assert html.text(report) == as_file("html")
 
 
+def test_snapshot_with_pictures(simulated, as_file):
+    assert html.text(drawn(simulated, "y")) == as_file("html")
+
+
 def test_it_is_one_self_contained_page(report):
-    page = Page(html.text(report))
+    page = Page(html.text(drawn(report, "y") if len(report.comparisons) == 1 else report))
     assert not {"script", "iframe", "img", "link", "object", "a", "form", "base"} & set(page.tags)
     loading = [a for a in page.attributes if a[1] in ("src", "href", "style") or a[1][:2] == "on"]
     assert loading == []
@@ -61,11 +79,37 @@ def test_every_table_is_rectangular(report):
         assert len(set(rows)) == 1
 
 
+def test_pictures_stand_below_the_headline_and_only_there(make_report, without_records):
+    text = html.text(drawn(make_report(), *"abc"))
+    page = Page(text)
+    assert page.tags.count("figure") == page.tags.count("figcaption") == 3 * 3 * 2 + 1
+    assert [d.startswith(" open") for d in text.split("<details")[1:]] == [True, False, False]
+    assert (
+        text.index("A summary of one sentence.")
+        < text.index("<h2>Pictures")
+        < text.index("<h2>Numbers")
+    )
+    none = Page(html.text(without_records))
+    assert none.tags.count("figure") == 1  # the network
+    without_layers = dataclasses.replace(make_report().model, layers=())
+    assert "figure" not in Page(html.text(make_report(model=without_layers))).tags
+
+
+def test_the_page_of_a_million_values_is_small(make_report):
+    draw = np.random.RandomState(0)
+    reference = draw.randn(1, 1000, 40, 25)
+    noise = reference + np.exp(draw.randn(*reference.shape) * 4) / 100
+    sketches = sketches_of({unit: [noise] for unit in ("cpu", "gpu", "ane")}, reference)
+    (base,) = make_report().comparisons
+    three = [dataclasses.replace(base, output=o, sketches=sketches) for o in "abc"]
+    assert len(html.text(make_report(comparisons=tuple(three))).encode()) < 1_500_000
+
+
 def test_hostile_names_are_text(hostile):
     page = Page(html.text(hostile))
     for part in ("a|b`c```", "<script>alert(1)</script>", "[x](y)", "*z*", "é~"):
         assert part in page.text
-    assert page.tags.count("title") == 1
+    assert page.tags.count("title") == 1 + page.tags.count("desc") == 2
 
 
 def test_simulated_is_in_the_title_and_above_the_tables(simulated):
@@ -81,4 +125,4 @@ def test_it_says_what_the_markdown_says(make_report):
     page = Page(html.text(make_report()))
     for words in ("Neural", "computed by the layers", "conv1_output", "-23.0196609", "ab" * 32):
         assert words in page.text or words == "Neural"
-    assert page.tags.count("h2") == 7
+    assert page.tags.count("h2") == 8
