@@ -16,6 +16,7 @@ from reporter.understand.assessment import LIMIT, graded
 from reporter.understand.headline import unjudged
 from reporter.understand.origin import Origin, origin, together
 from reporter.understand.reference import arrays
+from reporter.understand.unused import unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,11 +83,22 @@ def of_record(
             runs = [run for run in ran if not run.start]
             if runs:
                 word, ratio, detail = _word(unit, runs, here)
+                if why := _unused(unit, word, [record], [_of_input(record, given)]):
+                    word, detail = "not known", why
                 key = inputs_key(name, record, [given])
                 yield Cell(
                     where, model, unit, name, given, key, word, ratio, len(runs),
                     detail=detail,
                 )  # fmt: skip
+
+
+def _of_input(record: Record, given: str) -> list[Run]:
+    return [run for run in record.runs if run.input == given]
+
+
+def _unused(unit: str, word: Word, records: Sequence[Record], runs: Sequence[Sequence[Run]]) -> str:
+    """Return why right numbers of a unit are none of the Neural Engine's, if they should be."""
+    return unused(records, runs) if unit == "ane" and STATES[word] == "right" else ""
 
 
 def _word(
@@ -164,6 +176,13 @@ def of_verdicts(
         for unit, outcome in _outcomes(verdict.after):
             if outcome.state != "not measured":
                 failed = outcome.state == "failed"
+                word: Word = "failed" if failed else graded(outcome.ratio, limit)
+                why = _unused(
+                    unit,
+                    word,
+                    [record for _, record in made],
+                    [_of_input(record, given) for _, record in made for given in record.inputs],
+                )
                 yield Cell(
                     origin=together(made),
                     variant=verdict.variant,
@@ -171,11 +190,11 @@ def of_verdicts(
                     record=", ".join(verdict.after.records),
                     input=", ".join(dict.fromkeys(i for _, r in made for i in r.inputs)),
                     key=key,
-                    word="failed" if failed else graded(outcome.ratio, limit),
+                    word="not known" if why else word,
                     ratio=None if failed else outcome.ratio,
                     runs=verdict.after.runs.get(unit, 0),
                     inputs=verdict.after.inputs,
-                    detail=outcome.detail,
+                    detail=why or outcome.detail,
                 )
 
 

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from reporter.measure.record import Unit
-from reporter.understand.diagnosis import in_float16
 from reporter.understand.listing import NAMES
-from reporter.understand.reference import arrays
-from reporter.understand.sides import identical
-from reporter.understand.unit_result import numeric
+from reporter.understand.sides import Placement, least, placement
+from reporter.understand.unused import copied
 from reporter.understand.usable import obstacles
 
 if TYPE_CHECKING:
@@ -35,6 +33,7 @@ class Circumstances:
     evidence: str
     doubts: tuple[str, ...] = ()  # of the device, and of a record that is not whole
     printed: tuple[str, ...] = ()  # by Apple's compiler and run time, one for each unit
+    placement: Placement | None = None  # of the Neural Engine's runs, if the record has a plan
 
     @property
     def says(self) -> tuple[str, ...]:
@@ -50,6 +49,7 @@ def circumstances(source: str, record: Record) -> Circumstances:
         evidence=record.evidence,
         doubts=tuple(_doubts(source, record)),
         printed=tuple(said for unit in get_args(Unit) if (said := _printed(record, unit))),
+        placement=least(placement(r.plan) for r in record.runs if r.unit == "ane" and r.plan),
     )
 
 
@@ -73,14 +73,7 @@ def _printed(record: Record, unit: Unit) -> str:
     quoted += [f"and {len(lines) - NAMED} more lines"] if len(lines) > NAMED else []
     said = f"Apple's compiler or run time printed while the {NAMES[unit]} ran: {', '.join(quoted)}"
     refused = unit == "ane" and any(word in line for line in lines for word in REFUSED)
-    if refused and _gave_the_cpus_bits(record):
+    by_input = [[run for run in record.runs if run.input == name] for name in record.inputs]
+    if refused and copied(by_input):
         said += "; and it gave the CPU's bits: it did not run on the Neural Engine"
     return said
-
-
-def _gave_the_cpus_bits(record: Record) -> bool:
-    """Tell whether the ANE's bits are the CPU's, and not for being the same in float16."""
-    cpu = [run for run in record.runs if run.unit == "cpu" and run.outputs]
-    given = [array for run in cpu for array in numeric(arrays(run.outputs or {})).values()]
-    by_input = [[run for run in record.runs if run.input == name] for name in record.inputs]
-    return identical(by_input) and not all(map(in_float16, given))

@@ -8,7 +8,7 @@ its operations.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,13 @@ class Place:
     """Where a record was made; the two sides of a verdict have it in common."""
 
     evidence: str
-    device: str
+    device: str  # its label and identifier
     build: str
+    system: str = field(default="", compare=False)  # "iOS 16.2"
 
     def __str__(self) -> str:
-        return f"{self.device} ({self.build})" if self.build else self.device
+        build = ", ".join(filter(None, (self.system, self.build)))
+        return f"{self.device} ({build})" if build else self.device
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class _Pair:
 
     def verdicts(self, befores: Sequence[Named], afters: Sequence[Named]) -> Iterator[Verdict]:
         """Yield a verdict for each place that has records; one if there is none."""
-        places = dict.fromkeys(_place(record) for _, record in (*befores, *afters))
+        places = dict.fromkeys(place_of(record) for _, record in (*befores, *afters))
         if not places:
             yield self._unmeasured("neither it nor the NeuralNetwork has a record")
         for place in places:
@@ -161,7 +163,7 @@ class _Pair:
                     "whether both sides are of the same"
                 )
             else:
-                here = ([n for n in side if _place(n[1]) == place] for side in (befores, afters))
+                here = ([n for n in side if place_of(n[1]) == place] for side in (befores, afters))
                 yield self._at(place, *here)
 
     def _unmeasured(self, reason: str) -> Verdict:
@@ -242,12 +244,16 @@ def _telling(sides: Sequence[Sequence[Trial]]) -> list[list[Trial]]:
     return [[trial for i, trial in enumerate(trials) if i not in unfit] for trials in sides]
 
 
-def _place(record: Record) -> Place | None:
-    """Return where a record was made; nothing if it does not say so."""
+def place_of(record: Record) -> Place | None:
+    """Return where a record was made; nothing if it does not say so.
+
+    Two devices of one kind and build without labels are one place: nothing tells them apart.
+    """
     device = record.device
-    place = Place(record.evidence, device.label or device.identifier, device.build)
-    known = place.device and (place.build or record.evidence == "simulated")
-    return place if known else None
+    known = device.build or record.evidence == "simulated"
+    name = ", ".join(filter(None, (device.label, device.identifier)))
+    system = " ".join(filter(None, (device.system, device.version)))
+    return Place(record.evidence, name, device.build, system) if name and known else None
 
 
 def _given(records: Sequence[Named], names: dict[str, str]) -> list[Given]:

@@ -17,6 +17,7 @@ import migrate
 from reporter.understand.reference import arrays
 from reporter.understand.sides import Outcome, Trial, side
 from reporter.understand.traits import traits
+from reporter.understand.unused import unused
 from reporter.understand.variant_set import CUT, PROGRAM, TAP
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ State = Literal["right", "wrong", "does not run"]
 ALIKE: dict[State, Word] = {"right": "right", "wrong": "fails", "does not run": "does not run"}
 BOTH_UNITS = ("cpu", "ane")
 ELSEWHERE = "not all of it is planned on the Neural Engine"
-IDENTICAL = "it gave the same bits as the CPU, a sign that the Neural Engine was not used"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Judged:
     word: Word
     reason: str = ""  # why it is set aside or not measured
     attempts: tuple[Attempt, ...] = ()
-    doubts: tuple[str, ...] = ()  # why a right one may not be the Neural Engine's work
+    doubts: tuple[str, ...] = ()  # why a right one may not be all the Neural Engine's work
     blobs: Mapping[str, str] = field(default_factory=dict)  # of a tap that fails: "right", ...
     planned: bool = False  # whether a record of the Neural Engine's run holds a compute plan
     traits: Mapping[str, int] = field(default_factory=dict)
@@ -120,7 +120,14 @@ def judge(opened: Opened, records: Sequence[Named], limit: float) -> Judged:
         found = _traits(opened, givens[0].inputs)
     except migrate.AnereportError as error:
         return replace(empty, word="set aside", reason=str(error))
-    return _judged(opened, givens, limit, replace(empty, traits=found))
+    judged = _judged(opened, givens, limit, replace(empty, traits=found))
+    if judged.word != "right":
+        return judged
+    runs = [[run for _, run in given.runs] for given in givens]
+    why = unused([record for _, record in records], runs)
+    reason = f"it is right, which tells nothing of the Neural Engine: {why}" if why else ""
+    reason = reason or _no_evidence(judged)
+    return replace(judged, word="set aside", reason=reason) if reason else judged
 
 
 def _traits(opened: Opened, given: dict[str, Any]) -> dict[str, int]:
@@ -147,7 +154,7 @@ def _judged(opened: Opened, givens: Sequence[_Given], limit: float, empty: Judge
         doubts=_doubts(whole),
         planned=whole.placement is not None,
     )
-    reason = _aside(opened, counted, whole, limit) or _no_evidence(judged)
+    reason = _aside(opened, counted, whole, limit)
     if reason:
         return replace(judged, word="set aside", reason=reason)
     if opened.member.kind == TAP and judged.word == "fails":
@@ -223,7 +230,6 @@ def _word(attempts: Sequence[Attempt]) -> Word:
 
 def _doubts(whole: Side) -> tuple[str, ...]:
     found = [ELSEWHERE] if whole.placement and not whole.placement.whole else []
-    found += [IDENTICAL] if whole.identical else []
     return (*found, f"it {whole.cold}") if whole.cold else tuple(found)
 
 
@@ -262,9 +268,7 @@ def _constant(opened: Opened, given: _Given) -> bool:
 
 
 def _no_evidence(judged: Judged) -> str:
-    """Return why a tap or a cut is no evidence: its final output is not wrong."""
-    if judged.word != "right":
-        return ""
+    """Return why a right one is no evidence: of a tap or a cut the final output must be wrong."""
     if judged.member.kind == TAP:
         return (
             "with one blob more to keep, the final output is right, so that the blob is no evidence"

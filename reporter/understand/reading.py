@@ -7,12 +7,12 @@ the stage that is responsible.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import migrate
 from reporter.measure.record import of
-from reporter.understand.experiment import Place
+from reporter.understand import experiment
 from reporter.understand.judged import Judged, judge
 from reporter.understand.traits import Rule, rules
 from reporter.understand.variant_set import PROGRAM, members, opened
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reporter.measure.record import Record
+    from reporter.understand.experiment import Place
     from reporter.understand.judged import Word
     from reporter.understand.manifest import Manifest
     from reporter.understand.variant_set import Member, Opened
 
     Named = tuple[str, Record]  # a record, and what its file is called
 
+HEALTHY = "none"  # what a simulator without a fault is told
 CHANCE = 0.05  # by which a flaky model's variant may be right without being better
 
 
@@ -67,13 +69,23 @@ class Reading:
         """The edits that make the divergence vanish."""
         if not self.diverges:
             return ()
-        return tuple(v for v in self.with_word("right") if chance(self.model, v) < CHANCE)
+        return tuple(v for v in self.sound if chance(self.model, v) < CHANCE)
 
     @property
     def undecided(self) -> tuple[Judged, ...]:
         """The edits whose right outputs may be chance, as the model is flaky."""
-        right = self.with_word("right") if self.diverges else ()
-        return tuple(v for v in right if v not in self.vanishing)
+        sound = self.sound if self.diverges else ()
+        return tuple(v for v in sound if v not in self.vanishing)
+
+    @property
+    def sound(self) -> tuple[Judged, ...]:
+        """The variants that are right, and as much the Neural Engine's work as the model is."""
+        return tuple(v for v in self.with_word("right") if _sound(v, self.model))
+
+    @property
+    def doubted(self) -> tuple[Judged, ...]:
+        """The variants that are right, with a doubt that the model itself is free of."""
+        return tuple(v for v in self.with_word("right") if not _sound(v, self.model))
 
     @property
     def smallest(self) -> Judged | None:
@@ -111,7 +123,7 @@ def readings(
     strange = tuple(n for n, r in records if not any(_of(r, m) for m in known))
     ours = [(n, r) for n, r in records if n not in strange]
     unplaced = tuple(n for n, r in ours if place_of(r) is None)
-    places = list(dict.fromkeys(place for _, r in ours if (place := place_of(r))))
+    places = _places([r for _, r in ours])
     spots: list[Place | None] = [*places] or [None]
     found: dict[Place | None, list[Judged]] = {place: [] for place in spots}
     for member in known:  # one network at a time is in memory
@@ -126,6 +138,16 @@ def readings(
         )
         for place, rows in found.items()
     )
+
+
+def _places(records: Sequence[Record]) -> list[Place]:
+    """Return the places of records; of simulators without a fault only if there is no other.
+
+    A fault cannot be simulated in every variant, and such a record tells nothing of it.
+    """
+    found = {place: r.simulation for r in records if (place := place_of(r))}
+    faulty = [place for place, simulation in found.items() if simulation != HEALTHY]
+    return faulty or list(found)
 
 
 def _judged(
@@ -151,11 +173,11 @@ def _of(record: Record, member: Member) -> bool:
 
 
 def place_of(record: Record) -> Place | None:
-    """Return where a record was made; nothing if it does not say so."""
-    device = record.device
-    place = Place(record.evidence, device.label or device.identifier, device.build)
-    known = place.device and (place.build or record.evidence == "simulated")
-    return place if known else None
+    """Return where a record was made, a simulator with its fault; nothing if it is not said."""
+    place = experiment.place_of(record)
+    if place is None or not record.simulation:
+        return place
+    return replace(place, device=f"{place.device}, {record.simulation}")
 
 
 def _rules(rows: Sequence[Judged]) -> tuple[Rule, ...]:
@@ -165,8 +187,16 @@ def _rules(rows: Sequence[Judged]) -> tuple[Rule, ...]:
     """
     failure = _failure(rows[0])
     failing = [v.traits for v in rows if v.word == failure and v.member.kind != PROGRAM]
-    right = [v.traits for v in rows if v.word == "right" and v.member.kind != PROGRAM]
+    right = [
+        v.traits
+        for v in rows
+        if v.word == "right" and v.member.kind != PROGRAM and _sound(v, rows[0])
+    ]
     return rules(failing, right) if rows[0].word != "flaky" else ()
+
+
+def _sound(variant: Judged, model: Judged) -> bool:
+    return set(variant.doubts) <= set(model.doubts)
 
 
 def _failure(model: Judged) -> Word:

@@ -25,7 +25,7 @@ CAVEAT = (
 def sentences(reading: Reading) -> tuple[str, ...]:
     """Return what a reading says, the model itself first and what is not measured last."""
     found = [*_model(reading), *_edits(reading), *_rules(reading), *_needed(reading)]
-    found += _smallest(reading)
+    found += smallest(reading)
     found += [*_inside(reading), *_apart(reading)]
     if reading.smallest or reading.failing:
         found.append(CAVEAT)
@@ -41,7 +41,7 @@ def brief(reading: Reading) -> tuple[str, ...]:
     if reading.failing:
         found.append(f"It stays with {_names(reading.failing)}.")
     found += list(_rules(reading))[:1]
-    found += _smallest(reading)
+    found += smallest(reading)
     return tuple(found)
 
 
@@ -94,11 +94,14 @@ def _edits(reading: Reading) -> Iterator[str]:
             f"'{v.member.name}' is right, {_repeats(v)}, which is no proof: a model that fails as "
             f"often as {reading.model.member.name} is so by chance in {share:.0%} of cases."
         )
+    for v in reading.doubted:
+        how = f"{_repeats(v)}{_doubts(v)}"
+        yield f"'{v.member.name}' is right, which is no proof ({how}): {_what(v)}"
     if reading.failing:
         also = "These fail:" if reading.model.word != reading.failure else "It also fails for"
         yield f"{also} {_names(reading.failing)}."
-    if not reading.diverges and reading.with_word("right"):
-        yield f"Right: {_names(reading.with_word('right'))}."
+    if not reading.diverges and reading.sound:
+        yield f"Right: {_names(reading.sound)}."
 
 
 def _ways_around(reading: Reading) -> Iterator[str]:
@@ -144,17 +147,18 @@ def _needed(reading: Reading) -> Iterator[str]:
             yield f"It {said} if one of these layers alone is left away: {_listed(list(layers))}."
 
 
-def _smallest(reading: Reading) -> Iterator[str]:
-    smallest = reading.smallest
-    if smallest is None:
+def smallest(reading: Reading) -> Iterator[str]:
+    """Yield what the smallest variant that fails is."""
+    least = reading.smallest
+    if least is None:
         return
-    layers, weights = smallest.size
+    layers, weights = least.size
     size = f"{layers} layer{'s' if layers != 1 else ''}, {weights:,} weights"
-    if smallest is reading.model:
+    if least is reading.model:
         if reading.failing:
             yield f"No smaller variant fails: the smallest failing set is the model ({size})."
         return
-    yield f"The smallest that still fails is '{smallest.member.name}' ({size}): {_what(smallest)}"
+    yield f"The smallest that still fails is '{least.member.name}' ({size}): {_what(least)}"
 
 
 def _inside(reading: Reading) -> Iterator[str]:

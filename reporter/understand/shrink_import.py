@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import migrate
 from reporter.measure.record import of
 from reporter.understand.judged import Judged, judge
 from reporter.understand.manifest import load
-from reporter.understand.reading import place_of
+from reporter.understand.reading import HEALTHY, place_of
 from reporter.understand.shrunk import Candidate, Finding, ShrinkError, Shrunk
 from reporter.understand.variant_set import members, opened
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reporter.measure.record import Record
     from reporter.understand.experiment import Place
 
+UNABLE = "the simulator's fault has no place in it"
 OPEN = ("not measured", "in conflict")  # words after which other records are waited for
 TELLING = ("fails", "right", "flaky", "does not run")
 
@@ -70,7 +71,8 @@ def imported(
     fresh = [g for g in given if g.digest not in state.imported]
     ours = [g for g in fresh if any(of(g.record, c.identity) for c in state.candidates)]
     placed = [g for g in ours if place_of(g.record)]
-    place = _one_place(state, placed)
+    unable = _unable(state, placed)
+    place = _one_place(state, [g for g in placed if g not in unable])
     new, unstable, taken = [], [], list(state.imported)
     candidates = list(state.candidates)
     for i, candidate in enumerate(candidates):
@@ -79,6 +81,8 @@ def imported(
             continue
         tell(f"comparing records of {candidate.name}")
         judged = _judged(state, folder, candidate, own, custom)
+        if all(g in unable for g in own):
+            judged = replace(judged, word="set aside", reason=UNABLE)
         if judged.word not in OPEN:
             taken += [g.digest for g in own]
         before = candidate.finding
@@ -100,6 +104,15 @@ def imported(
         tuple(g.name for g in fresh if g not in ours),
         tuple(g.name for g in ours if g not in placed),
     )
+
+
+def _unable(state: Shrunk, placed: Sequence[Given]) -> list[Given]:
+    """Return the simulator's records without a fault, if the shrink is of a fault."""
+    known = [place_of(g.record) for g in placed if g.record.simulation not in ("", HEALTHY)]
+    places = [place for place in (state.place, *known) if place]
+    if not any(p.evidence == "simulated" and not p.device.endswith(f", {HEALTHY}") for p in places):
+        return []
+    return [g for g in placed if g.record.simulation == HEALTHY]
 
 
 def _one_place(state: Shrunk, placed: Sequence[Given]) -> Place | None:

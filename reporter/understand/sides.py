@@ -95,7 +95,7 @@ def side(model: str, trials: Sequence[Trial], limit: float = LIMIT) -> Side:
         gpu=_of_unit(trials, "gpu", outcomes["gpu"]),
         ane=ane,
         wrong=tuple(dict.fromkeys(o.output for o in outcomes["ane"] if o.state != "right")),
-        placement=_least(plans),
+        placement=least(map(placement, plans)),
         identical=identical([trial.runs for trial in trials]),
         overflows=tuple(dict.fromkeys(overflows)),
         inputs=len(trials),
@@ -169,10 +169,9 @@ def _worst(outcomes: Sequence[Outcome]) -> Outcome:
     return max(outcomes, key=lambda o: (o.state == "failed", o.ratio), default=Outcome())
 
 
-def _least(plans: Sequence[Plan]) -> Placement | None:
-    """Return the least placement of several plans, one that is not whole if there is one."""
-    found = [placement(plan) for plan in plans]
-    return min(found, key=lambda p: (p.whole, p.planned), default=None)
+def least(placements: Iterable[Placement]) -> Placement | None:
+    """Return the least of several placements, one that is not whole if there is one."""
+    return min(placements, key=lambda p: (p.whole, p.planned), default=None)
 
 
 def placement(plan: Plan) -> Placement:

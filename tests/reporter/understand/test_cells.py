@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from many_devices import given, model, phone, record_of
 
-from reporter.measure.record import Run
+from reporter.measure.record import Device, Run
 from reporter.measure.simulate import values
 from reporter.understand import comparison
 from reporter.understand.cells import inputs_key, of_readings, of_record, of_variants, of_verdicts
@@ -50,6 +50,24 @@ def test_the_word_of_each_unit(cells):
     assert (wrong.state, wrong.variant, wrong.record) == ("wrong", "m.mlmodel", "r.json")
     assert wrong.ratio > 12
     assert wrong.origin.label == "a"
+
+
+def test_right_numbers_that_are_not_the_neural_engines_are_not_known(cells, referee):
+    """The CPU's bits in float32, or a machine without a Neural Engine; the CPU stays right."""
+    exact = np.float32(referee.net.predict({"x": given(1)})["y"])
+    record = record_of(referee.model, phone("a"), cpu="right", ane="right")
+    same = tuple(r.model_copy(update={"outputs": values({"y": exact})}) for r in record.runs)
+    device = Device(label="a", system="macOS", version="15.3", virtual=True)
+    for found, why in (
+        (record.model_copy(update={"runs": same}), "same bits as the CPU"),
+        (record.model_copy(update={"device": device}), "A virtual machine"),
+    ):
+        by_unit = {unit: cell for (unit, _), cell in cells(found).items()}
+        assert (by_unit["ane"].word, by_unit["ane"].state) == ("not known", "")
+        assert why in by_unit["ane"].detail
+        assert by_unit["cpu"].state == "right"
+    wrong = record_of(referee.model, device, cpu="right", ane="wrong")
+    assert cells(wrong)["ane", "seed-1"].word == "diverges"
 
 
 def test_a_cell_for_each_input_of_its_runs(cells):

@@ -97,7 +97,7 @@ def test_with_all_evidence_it_avoids_the_bug(pair, small):
     found = verdict(small, *pair)
     assert (found.word, found.variant) == (AVOIDS, "m.mlpackage")
     assert (found.evidence, found.simulated) == ("measured", False)
-    assert found.device == "my phone (20C65)"
+    assert found.device == "my phone, iPhone14,2 (20C65)"
     assert (found.before.model, found.after.model) == ("m.mlmodel", "m.mlpackage")
     assert (found.before.records, found.after.records) == (("before0.json",), ("after0.json",))
     assert (found.before.ane.state, found.after.ane.state) == ("wrong", "right")
@@ -248,13 +248,25 @@ def test_records_of_two_places_are_not_compared(small, pair, one, other):
     ("one", "other", "device"),
     [
         ({"label": "", "chip": "A15"}, {"label": "", "chip": ""}, "iPhone14,2 (20C65)"),
-        ({"identifier": ""}, {"identifier": "iPhone14,2"}, "my phone (20C65)"),
-        ({"version": "16.2"}, {"version": ""}, "my phone (20C65)"),
+        ({"identifier": ""}, {"identifier": ""}, "my phone (20C65)"),
+        (
+            {"system": "iOS", "version": "16.2"},
+            {"version": ""},
+            "my phone, iPhone14,2 (iOS 16.2, 20C65)",
+        ),
     ],
 )
 def test_one_device_is_known_by_its_label_or_identifier(small, pair, one, other, device):
     found = verdict(small, measured(pair[0], **one), measured(pair[1], **other))
     assert (found.word, found.device) == (AVOIDS, device)
+
+
+def test_devices_of_two_kinds_with_one_label_are_two(small, pair):
+    found = verdicts(small, [pair[0]], [measured(pair[1], identifier="iPhone15,2")])
+    assert [(v.device, v.word) for v in found] == [
+        ("my phone, iPhone14,2 (20C65)", "not measured"),
+        ("my phone, iPhone15,2 (20C65)", "not measured"),
+    ]
 
 
 @pytest.mark.parametrize("device", [{"build": ""}, {"label": "", "identifier": ""}])
@@ -278,7 +290,7 @@ def test_each_place_has_a_verdict(small, pair):
     right = measured(gives(before, "ane", y=cpu(before)), **later)
     found = verdicts(small, [before, right], [after, measured(after, **later)])
     assert [(v.device, v.word) for v in found] == [
-        ("my phone (20C65)", AVOIDS), ("my phone (21A000)", NOTHING),
+        ("my phone, iPhone14,2 (20C65)", AVOIDS), ("my phone, iPhone14,2 (21A000)", NOTHING),
     ]  # fmt: skip
 
 
@@ -294,7 +306,7 @@ def test_other_inputs_are_not_compared(small, pair):
     found = verdict(small, before, with_inputs(after, x=inputs_of(after) + np.float32(0.25)))
     assert found.word == "not measured"
     assert found.reasons == ("the records hold no inputs in common",)
-    assert found.device == "my phone (20C65)"
+    assert found.device == "my phone, iPhone14,2 (20C65)"
     assert found.before is found.after is None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from networks import network
 from rule_devices import always, every_third, joined_spec, never
-from variant_folders import by_hand, giving, said, stopped, with_runs, words, written
+from variant_folders import by_hand, giving, planned, said, stopped, with_runs, words, written
 
 import migrate
 from reporter.measure.record import Plan, PlannedOperation, Tensor
@@ -264,16 +264,50 @@ def test_a_tap_shows_a_blob_that_is_wrong_already(small):
     assert "With the final output still wrong, wrong already: 'both' (tap-concat)." in said(found)
 
 
-def test_a_right_variant_that_was_not_on_the_neural_engine_is_doubted(small):
-    plan = Plan(operations=(PlannedOperation(name="deep", kind="convolution", planned="cpu"),))
-    alike = small.of("turned")
-    cpu = alike.runs[0].outputs
-    alike = with_runs(
-        alike, "ane", lambda r, i: r.model_copy(update={"outputs": cpu, "plan": plan})
+def with_cpus_bits(found):
+    return with_runs(
+        found, "ane", lambda r, i: r.model_copy(update={"outputs": found.runs[0].outputs})
     )
-    found = small.one([*small.records(always, ["m.mlmodel"]), ("t.json", alike)])
+
+
+def test_a_right_variant_that_was_not_on_the_neural_engine_is_set_aside(small):
+    """No edit made the divergence vanish: the CPU's bits, or a plan, or a machine tell so."""
+    wrong = small.records(always, ["m.mlmodel"])
+    right = small.of("turned")
+    virtual = right.device.model_copy(update={"system": "macOS", "virtual": True})
+    elsewhere = "tells nothing of the Neural Engine"
+    for found, why in (
+        (with_cpus_bits(right), "same bits as the CPU"),
+        (planned(right, "cpu"), "nothing of it is planned on the Neural Engine"),
+        (right.model_copy(update={"device": virtual}), "A virtual machine"),
+    ):
+        place = [(n, r.model_copy(update={"device": found.device})) for n, r in wrong]
+        read = small.one([*place, ("t.json", found)])
+        assert words(read)["turned"] == "set aside"
+        assert read.vanishing == read.rules == ()
+        assert f"turned: it is right, which {elsewhere}: " in said(read)
+        assert why in said(read)
+    assert words(small.one([*wrong, ("t.json", right)]))["turned"] == "right"
+
+
+def test_a_variant_that_is_planned_in_part_elsewhere_is_no_proof(small):
+    """If the model is too it is like with like."""
+    partly = Plan(operations=tuple(
+        PlannedOperation(name=n, kind="convolution", planned=u)
+        for n, u in (("deep", "ane"), ("conv_a", "cpu"))
+    ))  # fmt: skip
+
+    def in_part(found):
+        return with_runs(found, "ane", lambda r, i: r.model_copy(update={"plan": partly}))
+
+    ((name, model),) = small.records(always, ["m.mlmodel"])
+    found = small.one([(name, model), ("t.json", in_part(small.of("turned")))])
+    assert [v.member.name for v in found.doubted] == ["turned"]
+    assert found.vanishing == found.rules == ()
     assert (
-        "(in its one repeat; but not all of it is planned on the Neural Engine and it gave the "
-        "same bits as the CPU"
+        "'turned' is right, which is no proof (in its one repeat; but not all of it is planned on "
+        "the Neural Engine): "
     ) in said(found)
-    assert "No compute plan" not in said(found)
+    alike = small.one([(name, in_part(model)), ("t.json", in_part(small.of("turned")))])
+    assert [v.member.name for v in alike.vanishing] == ["turned"]
+    assert alike.rules

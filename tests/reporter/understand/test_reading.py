@@ -60,7 +60,12 @@ def test_the_edits_that_make_it_vanish_are_named_with_what_they_do(of_joints):
     }  # fmt: skip
     assert (
         "The divergence vanishes with 'copied-behind-concat' (in its one repeat): an identity "
-        "stands behind each of its outputs."
+        "stands behind each output of layer 'concat' (concatND)."
+    ) in sentences(of_joints)
+    assert (
+        "The divergence vanishes with 'split-deep-mlprogram' (in its one repeat): as an ML Program "
+        "in fp16, two convolutions in the place of 'deep' read the inputs of 'concat' in two "
+        "halves, and what they give is concatenated."
     ) in sentences(of_joints)
     assert "It also fails for copied-before-conv_a," in said(of_joints)
 
@@ -99,8 +104,9 @@ def test_edits_of_the_same_network_are_ways_around_if_they_ran_there(wide):
     assert f"{PROVEN}turned ({upto}), turned-mlprogram ({upto})." in found
     assert UNPROVEN not in found
     found = said(wide.one([(n, planned(r, "cpu")) for n, r in records]))
-    assert UNPROVEN in found
+    assert UNPROVEN not in found
     assert PROVEN not in found
+    assert "nothing of it is planned on the Neural Engine" in found
 
 
 def test_a_simulated_way_around_is_not_proven(small):
@@ -110,6 +116,36 @@ def test_a_simulated_way_around_is_not_proven(small):
     found = said(small.one(records))
     assert f"{UNPROVEN}turned" in found
     assert PROVEN not in found
+
+
+def test_devices_of_two_kinds_with_one_label_have_a_reading_each(small):
+    other = Device(label="my phone", build="20C65", identifier="iPhone15,2", system="iOS")
+    records = small.records(always, ["m.mlmodel"])
+    found = small.read([*records, ("t.json", small.of("turned", device=other))])
+    assert [str(one.place) for one in found] == [
+        "my phone (20C65)", "my phone, iPhone15,2 (iOS, 20C65)",
+    ]  # fmt: skip
+    assert not any(one.vanishing for one in found)
+
+
+def test_a_fault_that_a_variant_cannot_have_is_not_said_to_vanish_with_it(small):
+    """A simulator leaves such a variant without a fault."""
+    options = {"evidence": "simulated", "device": Device(label="anereport simulator")}
+
+    def with_fault(name, fault, wrong):
+        found = small.of(name, wrong, **options)
+        return (f"{name}-{fault}.json", found.model_copy(update={"simulation": fault}))
+
+    model = with_fault("m.mlmodel", "zeroed@deep", always)
+    healthy = with_fault("turned", "none", never)
+    found = small.one([model, healthy])
+    assert str(found.place) == "anereport simulator, zeroed@deep"
+    assert found.vanishing == ()
+    assert words(found)["turned"] == "not measured"
+    other = with_fault("m.mlmodel", "zeroed@conv_a", always)
+    assert len(small.read([model, healthy, other])) == 2
+    (alone,) = small.read([with_fault("m.mlmodel", "none", never), healthy])
+    assert words(alone)["turned"] == "right"
 
 
 def test_edits_that_are_another_model_are_no_way_around(of_joints):

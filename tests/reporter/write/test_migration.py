@@ -402,7 +402,7 @@ def test_no_more_steps_than_were_expected(files):
 def test_the_page_says_the_verdict_and_what_it_rests_on(files):
     files.write(files.before, files.after)
     page = (files.out / "migration.md").read_text().replace("\\", "")
-    assert f"**m.mlpackage on my phone (20C65): {AVOIDS}.**" in page
+    assert f"**m.mlpackage on my phone, iPhone14,2 (20C65): {AVOIDS}.**" in page
     assert "1 of 1 operations of m.mlpackage are planned on the Neural Engine." in page
     assert "SIMULATED" not in page
     tokens = MarkdownIt("commonmark").enable("table").parse(page)
@@ -702,7 +702,7 @@ def test_a_mac_measures_the_model_and_what_it_became(mac, tmp_path):
     assert "measuring m.mlpackage on this Mac" in told.texts
     assert len(told.texts) == told.expected
     (verdict,) = done.verdicts
-    assert (verdict.word, verdict.device) == (AVOIDS, "this Mac (20C65)")
+    assert (verdict.word, verdict.device) == (AVOIDS, "this Mac, iPhone14,2 (20C65)")
     assert sorted(p.name for p in (out / "records").iterdir()) == [
         "m.mlmodel.json", "m.mlpackage.json",
     ]  # fmt: skip

@@ -20,9 +20,10 @@ from shrinks import Shrink
 
 import migrate
 from migrate.coreml import proto
+from reporter.measure import record as records_of
 from reporter.measure.identity import identify
-from reporter.measure.record import Device
-from reporter.understand.manifest import check, load
+from reporter.measure.record import Device, Plan, PlannedOperation, dumps
+from reporter.understand.manifest import load
 from reporter.understand.shrunk import ShrinkError
 from reporter.write import shrink
 from reporter.write.bundle import OutputError
@@ -95,8 +96,8 @@ def test_every_round_is_a_folder_of_variants_as_it_was_written(tmp_path):
     for number in (1, 2):
         folder = one.out / f"round-{number}"
         manifest = load(folder)
-        check(folder, manifest)
         for entry in manifest.made:
+            assert entry.identity == identify(folder / entry.file)
             given = migrate.to_torch(folder / entry.file).double()
             with np.load(folder / entry.expected.file) as kept:
                 assert [f"reference::{f.name}" for f in given.network.outputs] == kept.files
@@ -336,3 +337,58 @@ def test_the_words_name_the_evidence_and_the_device(tmp_path):
     one = Shrink(tmp_path, joined_spec(4, 2))
     said = one.read(one.measure(always, evidence="simulated", device=PHONE))
     assert said.startswith("SIMULATED on my phone (20C65):")
+
+
+# --- numbers that are not the Neural Engine's
+
+
+def off_the_neural_engine(one, records):
+    """Change records of networks of at most 40 weights: the CPU's bits, planned on the CPU."""
+    plan = Plan(operations=(PlannedOperation(name="deep", kind="convolution", planned="cpu"),))
+    weights = {c["identity"]["sha256"]: c["weights"] for c in one.state["candidates"]}
+    for path in records.iterdir():
+        found = records_of.load(path)
+        if weights[found.model.sha256] <= 40:
+            cpu = {run.input: run.outputs for run in found.runs if run.unit == "cpu"}
+            runs = tuple(
+                run.model_copy(update={"outputs": cpu[run.input], "plan": plan})
+                if run.unit == "ane"
+                else run
+                for run in found.runs
+            )
+            path.write_text(dumps(found.model_copy(update={"runs": runs})))
+    return records
+
+
+def test_a_network_too_small_for_the_neural_engine_is_neither_right_nor_wrong(tmp_path):
+    """The device is always wrong, and where it was not used nothing is known of it."""
+    one = Shrink(tmp_path, joined_spec(12, 12))
+    for _ in range(14):
+        said = one.read(off_the_neural_engine(one, one.measure(always)))
+        if one.state["ended"]:
+            break
+    words = {c["finding"]["word"] for c in one.state["candidates"] if c["finding"]}
+    assert words == {"fails", "set aside"}
+    assert one.state["ended"]
+    assert not any(row["right"] for row in one.state["table"])
+    assert "is right" not in said
+    small = [c for c in one.state["candidates"] if c["finding"] and c["weights"] <= 40]
+    assert small
+    assert {c["finding"]["word"] for c in small} == {"set aside"}
+    assert all("Neural Engine" in c["finding"]["said"] for c in small)
+
+
+def test_where_a_simulated_fault_has_no_place_nothing_is_known(tmp_path):
+    one = Shrink(tmp_path, joined_spec(6, 6))
+    device = {"evidence": "simulated"}
+    records = one.measure(always, **device)
+    for path in records.iterdir():
+        found = records_of.load(path)
+        fault = "zeroed@deep" if found.model.name == "m.mlmodel" else "none"
+        path.write_text(dumps(found.model_copy(update={"simulation": fault})))
+    said = one.read(records)
+    assert "SIMULATED on my phone, zeroed@deep (20C65):" in said
+    others = [c["finding"] for c in one.state["candidates"] if c["name"] != "m.mlmodel"]
+    assert {(f["word"], f["said"]) for f in others if f} == {
+        ("set aside", "the simulator's fault has no place in it")
+    }
