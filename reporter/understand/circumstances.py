@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reporter.measure.record import Record
 
 REFUSED = ("ANECCompile", "ANECF")  # words of the Neural Engine's compiler when it gives up
+SLOWED = ("serious", "critical")  # of ProcessInfo.ThermalState
 NAMED = 3  # lines of a unit that are quoted
 
 
@@ -61,6 +62,10 @@ def _doubts(source: str, record: Record) -> Iterator[str]:
     for obstacle in obstacles(record.device):
         if obstacle.prevents != "compute_plan":
             yield f"{obstacle.says.removesuffix('.')}: no Neural Engine is to be expected there"
+    if record.device.thermal in SLOWED:
+        yield f"the device was hot: its thermal state was {record.device.thermal}"
+    if record.device.low_power:
+        yield "the device was in low-power mode"
 
 
 def _printed(record: Record, unit: Unit) -> str:

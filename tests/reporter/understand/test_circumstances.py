@@ -68,6 +68,20 @@ def test_what_stands_in_the_way_is_said_beside_the_device(facts, words):
         assert sentence.endswith(": no Neural Engine is to be expected there")
 
 
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"thermal": "serious"}, "the device was hot: its thermal state was serious"),
+        ({"thermal": "critical"}, "the device was hot: its thermal state was critical"),
+        ({"low_power": True}, "the device was in low-power mode"),
+    ],
+)
+def test_conditions_that_slow_a_device_are_said(facts, words):
+    assert said(run("ane"), device=MAC.model_copy(update=facts)).doubts == (words,)
+    usual = MAC.model_copy(update={"thermal": "fair", "low_power": False})
+    assert said(run("ane"), device=usual).doubts == ()
+
+
 def test_a_simulator_is_no_device():
     device = Device(label="anereport simulator", system="Linux")
     assert said(run("cpu"), device=device, evidence="simulated").says == ()
