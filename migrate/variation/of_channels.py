@@ -53,17 +53,20 @@ def _padded(original: Original, multiple: int) -> Iterator[Draft | LeftOut]:
         yield LeftOut(kind, reason)
         return
     followed, kept, why = _followed(original, sources)
-    line = f"Whether the bug depends on channel counts that {multiple} does not divide: zeros fill "
+    question = f"Whether the bug depends on channel counts that {multiple} does not divide"
     if followed is None:
         names = tuple(original.network.layers[i].name for i in sources)
-        line += f"up those of {_some(names)}, and a slice behind each takes them away again."
+        line = (
+            f"{question}: zeros fill up the channels of {_some(names)} to multiples of {multiple}, "
+            "and a slice behind each takes them away again."
+        )
         yield Draft("and sliced", line, partial(_pad_and_slice, original, sources), layers=names)
         return
     if len(kept) < len(sources):
         count = f"{len(sources) - len(kept)} of {len(sources)} convolutions"
         yield LeftOut(kind, f"{count} stay as they are: {why}")
     names = tuple(original.network.layers[i].name for i in kept)
-    line += f"up those of {_some(names)}."
+    line = f"{question}: zeros fill up the channels of {_some(names)} to multiples of {multiple}."
     same = _extended(original, followed)
     yield Draft("", line, partial(_pad, original, followed), same, names)
 

@@ -43,8 +43,8 @@ def other_concat(original: Original) -> Iterator[Draft | LeftOut]:
         needed = f", in spec version {FIRST_WITH_ND}, which has it" if raised else ""
         yield Draft(
             layer.name,
-            f"Whether the bug depends on the type of layer '{layer.name}': {other} in the place of "
-            f"{layer.kind}{needed}.",
+            f"Whether the bug depends on the type of a layer: '{layer.name}' is a {other} in the "
+            f"place of a {layer.kind}{needed}.",
             partial(_other_type, i),
             layers=(layer.name,),
         )
@@ -70,8 +70,9 @@ def swapped(original: Original) -> Iterator[Draft | LeftOut]:
     for i in positions:
         layer = original.network.layers[i]
         line = (
-            f"Whether the bug depends on the order of the inputs of '{layer.name}': they are "
-            "reversed, and the weights behind it permuted, so that the numbers are the same."
+            "Whether the bug depends on the order of a concatenation's inputs: the inputs of "
+            f"'{layer.name}' are reversed, and the weights behind it permuted, so that the numbers "
+            "are the same."
         )
         try:
             followed = follow(original, {i: Source(_reversed(original, i))})
@@ -121,8 +122,8 @@ def swapped_only(original: Original) -> Iterator[Draft | LeftOut]:
         layer = original.network.layers[i]
         yield Draft(
             layer.name,
-            f"Whether the wrong channels go with an input of '{layer.name}' or with its place: the "
-            "inputs are reversed, and nothing else follows.",
+            "Whether the wrong channels go with an input or with its place: the inputs of "
+            f"'{layer.name}' are reversed, and nothing else follows.",
             partial(_reverse, i, None),
             Relation(ANOTHER, f"with the inputs of '{layer.name}' reversed"),
             (layer.name,),

@@ -49,8 +49,9 @@ def split(original: Original) -> Iterator[Draft | LeftOut]:
         how = "added up" if (layer.params.nGroups or 1) == 1 else "concatenated"
         yield Draft(
             layer.name,
-            f"Whether convolution '{layer.name}' must read concatenation '{join.name}': two of its "
-            f"kind read the inputs in two halves, and what they give is {how}.",
+            "Whether a convolution must read a concatenation: two convolutions in the place of "
+            f"'{layer.name}' read the inputs of '{join.name}' in two halves, and what they give is "
+            f"{how}.",
             partial(_split, original, i, pairs[i]),
             layers=(join.name, layer.name),
         )

@@ -34,8 +34,8 @@ def cut(original: Original) -> Iterator[Draft | LeftOut]:
         layer, blobs = layers[i], layers[i].outputs
         yield Draft(
             layer.name,
-            f"Whether the bug is there already behind layer '{layer.name}' ({layer.kind}): the "
-            f"network ends there, and its output is {_quoted(blobs)}.",
+            "Whether the bug is there already behind a layer: the network ends behind layer "
+            f"'{layer.name}' ({layer.kind}), and its output is {_quoted(blobs)}.",
             partial(_cut, original, i),
             Relation(ANOTHER, f"up to layer '{layer.name}'", shows=dict(zip(blobs, blobs))),  # noqa: B905
             (layer.name,),
@@ -78,8 +78,8 @@ def tap(original: Original) -> Iterator[Draft | LeftOut]:
         layer, blob = layers[i], layers[i].outputs[0]
         yield Draft(
             layer.name,
-            f"Whether the bug is there already behind layer '{layer.name}' ({layer.kind}), or goes "
-            f"once its blob must be kept: '{blob}' is one more output.",
+            "Whether the bug is there already behind a layer, or goes once its blob must be kept: "
+            f"blob '{blob}' of layer '{layer.name}' ({layer.kind}) is one more output.",
             partial(_tap, original, blob),
             Relation(shows={blob: blob}),
             (layer.name,),

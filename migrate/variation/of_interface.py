@@ -71,8 +71,8 @@ def _typed(
     needed = f", in spec version {FIRST_WITH_HALVES}" if dtype == "FLOAT16" else ""
     yield Draft(
         "",
-        f"Whether the bug depends on the conversion at the {where}: {names} become "
-        f"{dtype}{needed}.",
+        f"Whether the bug depends on the conversion at the {where}: of the {where}, {names} "
+        f"{'are' if len(others) > 1 else 'is'} {dtype}{needed}.",
         partial(_set_type, dtype, roles),
     )
 
@@ -108,8 +108,8 @@ def versions(original: Original) -> Iterator[Draft | LeftOut]:
     for version in higher:
         yield Draft(
             str(version),
-            f"Whether the bug depends on the release that the model is for: spec version {version} "
-            f"({VERSIONS[version]}) in the place of {own}.",
+            "Whether the bug depends on the release that the model is for: the spec version is "
+            f"{version} ({VERSIONS[version]}) in the place of {own}.",
             partial(_set_version, version),
         )
 

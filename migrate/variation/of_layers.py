@@ -48,8 +48,8 @@ def without(original: Original) -> Iterator[Draft | LeftOut]:
             keeping = f" keeping {blob}" if len(blobs) > 1 else ""
             yield Draft(
                 f"{layer.name}{keeping}",
-                f"Whether layer '{layer.name}' ({layer.kind}) is needed for the bug: it is left "
-                f"away, and blob '{blob}' takes the place of '{layer.outputs[0]}'.",
+                f"Whether a layer is needed for the bug: layer '{layer.name}' ({layer.kind}) is "
+                f"left away, and blob '{blob}' takes the place of '{layer.outputs[0]}'.",
                 partial(_leave_away, original, i, blob),
                 Relation(ANOTHER, f"without layer '{layer.name}'"),
                 (layer.name,),
@@ -117,8 +117,8 @@ def copied_before(original: Original) -> Iterator[Draft | LeftOut]:
     for i in positions:
         yield Draft(
             layers[i].name,
-            f"Whether the bug depends on what layer '{layers[i].name}' ({layers[i].kind}) reads "
-            "directly: an identity stands before each of its inputs.",
+            "Whether the bug depends on what a layer reads directly: an identity stands before "
+            f"each input of layer '{layers[i].name}' ({layers[i].kind}).",
             partial(_copy_before, i),
             layers=(layers[i].name,),
         )
@@ -158,8 +158,8 @@ def copied_behind(original: Original) -> Iterator[Draft | LeftOut]:
     for i in positions:
         yield Draft(
             layers[i].name,
-            f"Whether the bug depends on what reads layer '{layers[i].name}' ({layers[i].kind}) "
-            "directly: an identity stands behind each of its outputs.",
+            "Whether the bug depends on what reads a layer directly: an identity stands behind "
+            f"each output of layer '{layers[i].name}' ({layers[i].kind}).",
             partial(_copy_behind, i),
             layers=(layers[i].name,),
         )

@@ -21,10 +21,14 @@ class EditError(ModelError):
 
 @dataclass(frozen=True)
 class Draft:
-    """An edit that is not made yet."""
+    """An edit that is not made yet.
+
+    `line` says what the variant tests, "Whether QUESTION: EDIT.": the question names no layer, and
+    the edit alone says what is done, for a reader of what came of it.
+    """
 
     name: str  # of the variant, beside its kind: mostly a layer's; any text
-    line: str  # what the variant tests, in one sentence
+    line: str
     edit: Edit = field(repr=False)
     same: Relation = field(default_factory=Relation)
     layers: tuple[str, ...] = ()  # that are edited

@@ -72,18 +72,19 @@ def load(folder: Path) -> Manifest:
     return kept_file.load(folder / FILE, Manifest, SCHEMA, ManifestError, "anereport variants")
 
 
-def check(folder: Path, manifest: Manifest) -> None:
-    """Raise ManifestError if a model of the manifest is missing or not as it was written."""
-    pairs = [(manifest.source.name, manifest.source)]
-    pairs += [(entry.file, entry.identity) for entry in manifest.made if entry.identity]
-    for name, identity in pairs:
-        path = folder / name
-        if path.parent != folder:
-            raise ManifestError(f"{folder / FILE} names {name}, which is not in its folder")
-        if not path.exists():
-            raise ManifestError(f"{folder} lacks {name}: run anereport variants again")
-        if identify(path) != identity:
-            raise ManifestError(f"{path} is not as it was written: run anereport variants again")
+def check_source(folder: Path, manifest: Manifest) -> None:
+    """Raise ManifestError if the model itself is missing or not as it was written.
+
+    A variant that is so concerns itself alone: `variant_set.opened` says it.
+    """
+    name = manifest.source.name
+    path = folder / name
+    if path.parent != folder:
+        raise ManifestError(f"{folder / FILE} names {name}, which is not in its folder")
+    if not path.exists():
+        raise ManifestError(f"{folder} lacks {name}: run anereport variants again")
+    if identify(path) != manifest.source:
+        raise ManifestError(f"{path} is not as it was written: run anereport variants again")
 
 
 def dumps(manifest: Manifest) -> str:

@@ -50,7 +50,7 @@ def words(reductions: Reductions) -> str:
 def _reduction(r: Reduction) -> str:
     text = SAID[r.kind]
     if r.value == 1:
-        text = text.replace("layers", "layer").replace("channels", "channel")
+        text = text.replace("{} layers", "layer").replace("channels", "channel")
     values = (r.name,) if r.kind in ("given", "cut", "bypass") else (f"{r.value:,}", r.name)
     return text.format(*values)
 

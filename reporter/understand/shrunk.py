@@ -15,6 +15,7 @@ from reporter.understand.judged import Word
 from reporter.understand.reading import CHANCE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from migrate import Reductions
@@ -150,20 +151,38 @@ def load(folder: Path) -> Shrunk:
 
 
 def _check(path: Path, state: Shrunk) -> None:
+    for fault in _faults(state):
+        raise ShrinkError(f"{path}: {fault}: it was edited; begin again with --force")
+
+
+def _faults(state: Shrunk) -> Iterator[str]:
+    """Yield what no shrink has written."""
     names = [c.name for c in state.candidates]
-    wrong = {
-        "the first candidate is not the model itself": bool(state.model.reductions),
-        "two candidates have one name": len(set(names)) < len(names),
-        "a candidate is of a later round than the last": any(
-            c.round > state.rounds for c in state.candidates
-        ),
-        "more repeats failed than there are": any(
-            c.finding.failed > c.finding.repeats for c in state.candidates if c.finding
-        ),
-    }
-    for what, holds in wrong.items():
-        if holds:
-            raise ShrinkError(f"{path}: {what}: it was edited; begin again with --force")
+    if state.model.reductions:
+        yield "the first candidate is not the model itself"
+    if len(set(names)) < len(names):
+        yield "two candidates have one name"
+    if any(c.round > state.rounds for c in state.candidates):
+        yield "a candidate is of a later round than the last"
+    for c in state.candidates:
+        found = c.finding
+        if found and found.failed > found.repeats:
+            yield f"more repeats of {c.name} failed than there are"
+        if found and not _follows(found):
+            yield (
+                f"{c.name} has the word '{found.word}', which does not follow from {found.failed} "
+                f"of {found.repeats} repeats that failed"
+            )
+
+
+def _follows(finding: Finding) -> bool:
+    """Tell whether a word is one that its repeats can give."""
+    failed, repeats = finding.failed, finding.repeats
+    if finding.word in ("fails", "does not run"):
+        return 0 < failed == repeats
+    if finding.word == "right":
+        return failed == 0 < repeats
+    return failed > 0 or finding.word not in ("flaky", "some inputs")
 
 
 def dumps(state: Shrunk) -> str:

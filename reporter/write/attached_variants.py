@@ -41,8 +41,13 @@ class Attached:
         return tuple(e.identity for e in self.manifest.made if e.identity)
 
     def records(self, evidence: set[str]) -> list[tuple[Path, Record]]:
-        """Return the records kept in it, of this evidence; measured ones before simulated ones."""
-        return kept_records.counting(self.folder, evidence)
+        """Return the records kept in it, of this evidence; measured ones before simulated ones.
+
+        Those of variants that it no longer holds stay where they are.
+        """
+        known = (self.manifest.source, *self.identities)
+        kept = kept_records.counting(self.folder, evidence)
+        return [(path, r) for path, r in kept if any(of(r, identity) for identity in known)]
 
     def read(
         self,
@@ -104,7 +109,7 @@ def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Att
 
 
 def attach(folder: Path, identity: ModelIdentity) -> Attached:
-    """Return the variants in a folder; ManifestError if they are of another model, or changed."""
+    """Return the variants in a folder; ManifestError if of another model, or it was changed."""
     found = manifest.load(folder)
     source = found.source
     if source.sha256_without_metadata != identity.sha256_without_metadata:
@@ -112,5 +117,5 @@ def attach(folder: Path, identity: ModelIdentity) -> Attached:
             f"{folder} holds variants of another model: {source.name} (sha256 "
             f"{source.sha256[:12]}), not {identity.name} (sha256 {identity.sha256[:12]})"
         )
-    manifest.check(folder, found)
+    manifest.check_source(folder, found)
     return Attached(folder, found)

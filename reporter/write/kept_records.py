@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
+from migrate import AnereportError
 from reporter.measure import record
-from reporter.write.bundle import say
+from reporter.write.bundle import copy, say
 from reporter.write.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from reporter.measure.identity import ModelIdentity
     from reporter.measure.record import Record
 
 FOLDER = "records"
+
+
+class _OfModel(Protocol):
+    """What a folder's file says."""
+
+    @property
+    def source(self) -> ModelIdentity: ...
 
 
 def kept(folder: Path) -> dict[str, Record]:
@@ -36,6 +46,21 @@ def keep(folder: Path, given: Sequence[tuple[str, Record]]) -> dict[str, Record]
             (folder / FOLDER).mkdir(exist_ok=True)
             say(folder / FOLDER / name, text)
     return found
+
+
+def carry(replaced: Path, folder: Path, load: Callable[[Path], _OfModel], file: str) -> None:
+    """Take the records that a folder keeps along to the one that replaces it.
+
+    `load` reads the `file` in which each says of what network it is; if that of the old one cannot
+    be read they come along, but not to another network.
+    """
+    if not (replaced / file).exists() or not (replaced / FOLDER).is_dir():
+        return
+    source = load(folder).source
+    with suppress(AnereportError):
+        if load(replaced).source.sha256_without_metadata != source.sha256_without_metadata:
+            return
+    copy(replaced / FOLDER, folder / FOLDER)
 
 
 def counting(folder: Path, evidence: set[str]) -> list[tuple[Path, Record]]:

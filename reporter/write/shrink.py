@@ -3,6 +3,7 @@
 shrink.json                what is known so far, and in the end the generalisation table
 round-1/                   a folder of variants, as `anereport run` takes it: the smallest network
 round-2/                   that fails so far, and smaller ones
+records/                   what was given of them
 smallest.mlmodel           in the end
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import migrate
@@ -24,11 +26,11 @@ from reporter.understand.shrink_import import Given, imported, round_folder
 from reporter.understand.shrink_table import rows
 from reporter.understand.shrunk import Candidate, ShrinkError, Shrunk
 from reporter.write.bundle import OutputError, check_free, copy, new_folder, say, write_file
+from reporter.write.kept_records import carry, keep
 from reporter.write.shrink_round import Making
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from migrate import Reductions
 
@@ -60,8 +62,9 @@ def shrink(
 ) -> list[str]:
     """Write the next round of a shrink to the folder `out`, and say what the last one gave.
 
-    Without a shrink.json in `out` it begins. Raises ShrinkError for another model's shrink, for
-    records of another device, and where nothing of the model can be made smaller.
+    Without a shrink.json in `out` it begins, and again with `force`; records of its networks stay
+    in `out`. Raises ShrinkError for another model's shrink, for records of another device, and
+    where nothing of the model can be made smaller.
     """
     options, progress = options or Options(), progress or Silent()
     check_limit(options.limit)
@@ -144,6 +147,7 @@ class _Work:
                 candidates=(itself, *written), refused=self.making.refused(),
             )  # fmt: skip
             say(folder / shrunk.FILE, shrunk.dumps(state))
+            carry(self.out, folder, shrunk.load, shrunk.FILE)
         return [*shrink_words.staying(why), *_round(state)]
 
     def go_on(self, state: Shrunk, records: Sequence[Path]) -> list[str]:
@@ -151,6 +155,7 @@ class _Work:
         self.progress.step("reading the records")
         given = [_given(path) for path in record_files(records)] if records else []
         found = imported(state, self.out, given, self.options.custom, self.progress.step)
+        keep(self.out, [(Path(g.name).name, g.record) for g in given if _of_one(g, state)])
         said, state = list(shrink_words.news(found)), found.state
         if found.new or found.unstable or not state.ended:
             state = self._decided(state.model_copy(update={"ended": ""}), found.telling)
@@ -249,6 +254,10 @@ class _Work:
 def _given(path: Path) -> Given:
     found = record.load(path)
     return Given(str(path), found, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _of_one(given: Given, state: Shrunk) -> bool:
+    return any(record.of(given.record, candidate.identity) for candidate in state.candidates)
 
 
 def _round(state: Shrunk) -> Iterator[str]:

@@ -14,7 +14,7 @@ from reporter.understand.shrink_search import Search
 from reporter.understand.shrink_words import words
 from reporter.understand.shrunk import Candidate, Refused, ShrinkError, Shrunk
 from reporter.write.bundle import copy, say
-from reporter.write.variants import EXPECTED, Writing
+from reporter.write.variants import EXPECTED, Writing, number, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from migrate import Reductions
     from reporter.progress import Progress
+
+
+ALIKE = 1e-9  # of the largest value of an output, in float64
 
 
 class Making:
@@ -63,14 +66,18 @@ class Making:
         return self._faults[reductions]
 
     def _trivial(self, reductions: Reductions) -> str:
-        network = self.networks.reduced(reductions)
+        """Return why a network that runs tells nothing, on the first inputs that will be given."""
+        network, seed = self.networks.reduced(reductions), 0
         envelopes = migrate.envelopes(network.net, dict(inputs.seeded(network.spec)))
         if any(envelope.unfit for envelope in envelopes.values()):
-            given = inputs.telling(network.spec, self.custom)[1]
-            envelopes = migrate.envelopes(network.net, dict(given))
+            label, given = inputs.telling(network.spec, self.custom)
+            seed, envelopes = number(label), migrate.envelopes(network.net, dict(given))
         values = [np.ravel(e.reference) for e in envelopes.values() if e.reference.size > 1]
         if values and all((x == x[0]).all() for x in values):
             return "its output is constant"
+        others = numbers(network.net, inputs.seeded(network.spec, seed + 1))
+        if envelopes and all(_same(e.reference, others[n]) for n, e in envelopes.items()):
+            return "its output does not depend on its inputs"
         if any(envelope.unfit for envelope in envelopes.values()):
             return "rounding alone makes errors as large as its output"
         return ""
@@ -121,3 +128,9 @@ class Making:
             name=entry.name, file=entry.file, round=number, reductions=reductions,
             identity=identity, layers=layers, weights=weights, inputs=numbers,
         )  # fmt: skip
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Tell whether an output is the same for two inputs."""
+    margin = ALIKE * float(np.abs(a).max(initial=0.0))
+    return bool(np.allclose(a, b, rtol=0.0, atol=margin, equal_nan=True))

@@ -28,10 +28,11 @@ from reporter.understand.manifest import (
     Expected,
     Manifest,
     dumps,
+    load,
 )
 from reporter.write.attached_variants import attach
 from reporter.write.bundle import check_free, copy, new_folder, say
-from reporter.write.kept_records import keep
+from reporter.write.kept_records import carry, keep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,7 @@ def write(
 ) -> Manifest:
     """Write the variants of `model`, a NeuralNetwork, to the folder `out`, and what each tests.
 
+    With `force` a folder that is there is replaced; records that it keeps of this network stay.
     Raises ModelError for a pipeline and for what is no NeuralNetwork; nothing is left then.
     """
     progress = progress or Silent()
@@ -70,7 +72,7 @@ def write(
         net = migrate.to_torch(network, builders).double()
         expected = writing.expected(folder / model.name, net)
         writing = replace(writing, seed=expected.input)
-        given = inputs.seeded(model, _number(expected.input))
+        given = inputs.seeded(model, number(expected.input))
         variants = migrate.each_variant(model, builders, inputs=given, progress=progress)
         found = [writing.entry(each) for each in variants]
         found += _programs(writing, found, progress)
@@ -78,6 +80,7 @@ def write(
             schema=SCHEMA, source=identify(model), expected=expected, variants=tuple(found)
         )
         say(folder / FILE, dumps(manifest))
+        carry(out, folder, load, FILE)
     return manifest
 
 
@@ -91,8 +94,9 @@ def read(
 ) -> tuple[Reading, ...]:
     """Return what records of a model and of its variants in the folder `out` say.
 
-    Records of them are kept in the folder, for a later call and for `anereport create`. Raises
-    ManifestError for the variants of another model, or that are not as they were written.
+    Records of them are kept in the folder, for a later call and for `anereport create`. Variants
+    that are not as they were written are set aside. Raises ManifestError for those of another
+    model, and where the model itself is not as it was.
     """
     progress = progress or Silent()
     progress.step("reading the records")
@@ -139,7 +143,7 @@ class Writing:
     def _of_variant(self, path: Path, found: Variant) -> Expected:
         if not found.same.same_network:
             return self.expected(path, found.net)
-        seeded = inputs.seeded(path, _number(self.seed))
+        seeded = inputs.seeded(path, number(self.seed))
         arrays = all(feature.kind == "multiArray" for feature in found.net.network.outputs)
         if arrays and all(np.array_equal(x, found.inputs[name]) for name, x in seeded.items()):
             return self._kept(path, dict(found.outputs), self.seed)
@@ -151,12 +155,12 @@ class Writing:
         `net` is the network in float64: the model, or what the ML Program `path` was made of.
         """
         if seed:
-            label, arrays = seed, inputs.seeded(path, _number(seed))
+            label, arrays = seed, inputs.seeded(path, number(seed))
         else:
             label, arrays = inputs.telling(path, self.custom)
         description = migrate.load_spec(path).description
         given = dict(zip((f.name for f in net.network.inputs), arrays.values(), strict=True))
-        outputs = _numbers(net, given)
+        outputs = numbers(net, given)
         names = [f.name for f in net.network.outputs]
         renamed = dict(zip(names, (f.name for f in description.output), strict=True))
         return self._kept(path, {renamed[n]: x for n, x in outputs.items()}, label)
@@ -201,12 +205,12 @@ class Writing:
         )
 
 
-def _number(label: str) -> int:
+def number(label: str) -> int:
     """Return the number of a seed's name: 0 of seed-0."""
     return int(label.rpartition("-")[2])
 
 
-def _numbers(net: Model, arrays: Mapping[str, Any]) -> dict[str, Any]:
+def numbers(net: Model, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Return the outputs of a float64 network that are numbers."""
     outputs, network = net.predict(dict(arrays), exact=True), net.network
     label = network.predicted_feature if network.labels else None

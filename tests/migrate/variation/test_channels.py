@@ -193,6 +193,10 @@ def test_where_padding_cannot_be_followed_a_slice_takes_it_away():
     part.endIndex, part.stride = 4, 1
     found, before, after = compared(spec, "padded-32")
     assert found.name == "padded-32-and-sliced"
+    assert found.line == (
+        "Whether the bug depends on channel counts that 32 does not divide: zeros fill up the "
+        "channels of 'conv' to multiples of 32, and a slice behind each takes them away again."
+    )
     assert found.spec.neuralNetwork.layers[0].convolution.outputChannels == 32
     assert str(found.same) == "equal"
     np.testing.assert_allclose(after, before, atol=1e-12)

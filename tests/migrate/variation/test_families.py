@@ -55,6 +55,41 @@ def test_each_loads_with_coremltools_and_has_a_line_and_a_name_of_its_own(made):
         assert loaded.get_spec() == variant.spec
 
 
+EDITS = {
+    "without-three": "layer 'three' (convolution) is left away, and blob 'z' takes the place of "
+    "'out'.",
+    "copied-before-join": "an identity stands before each input of layer 'join' (concatND).",
+    "copied-behind-one": "an identity stands behind each output of layer 'one' (convolution).",
+    "other-concat-join": "'join' is a concat in the place of a concatND.",
+    "swapped-join": "the inputs of 'join' are reversed, and the weights behind it permuted, so "
+    "that the numbers are the same.",
+    "swapped-only-join": "the inputs of 'join' are reversed, and nothing else follows.",
+    "split-three": "two convolutions in the place of 'three' read the inputs of 'join' in two "
+    "halves, and what they give is concatenated.",
+    "padded-32": "zeros fill up the channels of 'one', 'two' to multiples of 32.",
+    "padded-64": "zeros fill up the channels of 'one', 'two' to multiples of 64.",
+    "turned": "height and width change places in features, kernels, strides and padding, so that "
+    "the longer axis is last.",
+    "declared": "the model declares output 'out' as 1x8x4x1 while its layers give 1x16x4x1; here "
+    "it is declared as they give it.",
+    "fp16-features": "of the inputs and outputs, 'b', 'a', 'out' are FLOAT16, in spec version 7.",
+    "fp16-outputs": "of the outputs, 'out' is FLOAT16, in spec version 7.",
+    "version-7": "the spec version is 7 (iOS 16) in the place of 4.",
+    "cut-join": "the network ends behind layer 'join' (concatND), and its output is blob 'z'.",
+    "tap-one": "blob 'x' of layer 'one' (convolution) is one more output.",
+}
+
+
+def test_what_is_done_stands_alone_behind_a_question_that_names_nothing(made):
+    """A reading takes the edit alone, and a layer's name may hold a colon."""
+    parts = {name: variant.line.split(": ", 1) for name, variant in made.items()}
+    for question, _ in parts.values():
+        assert question.startswith("Whether ")
+        assert not any(f"'{name}'" in question for name in ("one", "two", "join", "three", "out"))
+    assert {name: parts[name][1] for name in EDITS} == EDITS
+    assert {made[name].kind for name in EDITS} == {v.kind for v in made.values()}
+
+
 def test_each_equal_one_is_equal_without_any_rearrangement(made, given, blobs):
     equal = [v for v in made.values() if str(v.same) == "equal"]
     assert len(equal) >= 15

@@ -50,9 +50,10 @@ def test_without_a_model_it_is_bad_usage():
     assert run().exit_code == 2
 
 
-def recorded(folder, name, fault, records):
-    """Write a simulated record of a model; the simulator stands for the device."""
+def recorded(folder, name, fault, records, simulation=""):
+    """Write a simulated record of a model; the simulator stands for the device of a fault."""
     found = simulate(folder / name, fault)
+    found = found.model_copy(update={"simulation": simulation or fault})
     records.mkdir(exist_ok=True)
     (records / f"{name}.json").write_text(dumps(found))
 
@@ -67,7 +68,7 @@ def test_records_are_read_and_the_folder_is_kept(model, tmp_path, monkeypatch):
     assert first.exit_code == 0, first.output
     assert "Small.mlmodel is wrong on the Neural Engine" in first.output
     before = (folder / "manifest.json").read_bytes()
-    recorded(folder, "Small-turned.mlmodel", "none", records)
+    recorded(folder, "Small-turned.mlmodel", "none", records, f"zeroed@{layer}")
 
     def refuse(*arguments, **options):
         raise AssertionError("nothing is made again")
@@ -76,7 +77,7 @@ def test_records_are_read_and_the_folder_is_kept(model, tmp_path, monkeypatch):
     again = run(model, "--record", "records", "--limit", "6")
     assert again.exit_code == 0, again.output
     assert "The divergence vanishes with 'turned'" in again.output
-    assert again.output.startswith("SIMULATED on anereport simulator: ")
+    assert again.output.startswith("SIMULATED on anereport simulator, zeroed@")
     assert (folder / "manifest.json").read_bytes() == before
     other = small_block.small_block()
     other.neuralNetwork.layers[0].name += "_"

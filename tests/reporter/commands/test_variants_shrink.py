@@ -20,7 +20,7 @@ def test_each_call_writes_a_round_and_says_how_to_go_on(tmp_path, monkeypatch):
     done = run("--most", "3")
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert "Small-r1-1.mlmodel: only the last 1 layer" in lines
+    assert "Small-r1-1.mlmodel: only the last layer" in lines
     assert not any(line.startswith("Small-r1-4") for line in lines)
     assert lines[-2] == (
         "to measure: anereport run Small-shrink/round-1 --out Small-shrink/round-1-records"

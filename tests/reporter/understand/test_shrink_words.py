@@ -53,10 +53,14 @@ def test_reductions_are_said_one_after_the_other():
     found = (Reduction("end", "", 1), Reduction("given", "l", 0), Reduction("channels", "b", 1234),
              Reduction("kernel width", "l", 2), Reduction("weights", "", 1))  # fmt: skip
     assert words(found) == (
-        "only the first 1 layer, 'l' left away, its output an input, 1,234 channels of 'b', "
+        "only the first layer, 'l' left away, its output an input, 1,234 channels of 'b', "
         "kernel width 2 of 'l', weights seeded by 1"
     )
     assert words(()) == "the model itself"
+    assert words((Reduction("start", "", 1), Reduction("channels", "b", 1))) == (
+        "only the last layer, 1 channel of 'b'"
+    )
+    assert words((Reduction("start", "", 2),)) == "only the last 2 layers"
 
 
 def test_of_many_reasons_some_are_said():

@@ -17,7 +17,9 @@ ME = ModelIdentity(
 )  # fmt: skip
 
 
-def candidate(name, word="", reductions=(), layers=4, weights=10, failed=0, repeats=3):
+def candidate(name, word="", reductions=(), layers=4, weights=10, failed=None, repeats=3):
+    if failed is None:
+        failed = repeats if word in ("fails", "does not run") else 0
     finding = Finding(word=word, failed=failed, repeats=repeats) if word else None
     return Candidate(
         name=name, file=f"{name}.mlmodel", round=1, reductions=reductions, identity=ME,
@@ -72,6 +74,25 @@ def test_what_is_right_by_chance_is_not_called_right():
     assert one_of_three.smallest is None
 
 
+def edited(word, failed, repeats):
+    def change(content):
+        content["candidates"][1]["finding"] = {"word": word, "failed": failed, "repeats": repeats}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("word", "failed"),
+    [("fails", 3), ("does not run", 3), ("right", 0), ("flaky", 1), ("flaky", 3),
+     ("some inputs", 2), ("set aside", 0), ("set aside", 3)],
+)  # fmt: skip
+def test_a_word_that_its_repeats_can_give_is_read(tmp_path, word, failed):
+    """Flaky with all failed: wrong in one repeat, and not run in another."""
+    wrote = state(candidate("m", "fails"), candidate("a", word, channels(3), failed=failed))
+    (tmp_path / "shrink.json").write_text(shrunk.dumps(wrote))
+    assert shrunk.load(tmp_path) == wrote
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -82,7 +103,15 @@ def test_what_is_right_by_chance_is_not_called_right():
         (lambda s: s["candidates"].pop(0), "the first candidate is not the model itself"),
         (lambda s: s["candidates"].append(s["candidates"][1]), "two candidates have one name"),
         (lambda s: s["candidates"][1].update(round=7), "a candidate is of a later round"),
-        (lambda s: s["candidates"][0]["finding"].update(failed=9), "more repeats failed than"),
+        (lambda s: s["candidates"][0]["finding"].update(failed=9), "more repeats of m failed than"),
+        (edited("fails", 0, 3), "'fails', which does not follow from 0 of 3 repeats that failed"),
+        (edited("fails", 2, 3), "a has the word 'fails', which does not follow from 2 of 3"),
+        (edited("fails", 0, 0), "a has the word 'fails', which does not follow from 0 of 0"),
+        (edited("does not run", 0, 3), "a has the word 'does not run', which does not follow"),
+        (edited("right", 1, 3), "a has the word 'right', which does not follow from 1 of 3"),
+        (edited("right", 0, 0), "a has the word 'right', which does not follow from 0 of 0"),
+        (edited("flaky", 0, 3), "a has the word 'flaky', which does not follow from 0 of 3"),
+        (edited("some inputs", 0, 3), "a has the word 'some inputs', which does not follow"),
         (lambda s: s["candidates"][0]["finding"].update(word="bad"), "candidates.0.finding.word"),
         (lambda s: s["candidates"][1]["reductions"][0].pop("value"), "reductions.0.value: Field"),
         (lambda s: s.update(surprise=1), "surprise: Extra inputs are not permitted"),

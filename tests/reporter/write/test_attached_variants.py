@@ -150,13 +150,44 @@ def test_each_device_has_a_reading_of_its_own(here):
 
 
 def test_changed_variants_beside_the_model_are_a_finding_and_named_ones_an_error(here):
-    (here / "m-variants" / "m-turned.mlmodel").write_bytes(b"")
+    (here / "m-variants" / "m.mlmodel").write_bytes(b"")
     shutil.rmtree(here / "records")
     found = report(here)
     (finding,) = [f for f in found.model.findings if "variants" in f]
     assert finding.startswith("the variants beside the model are left aside: ")
     with pytest.raises(AnereportError):
         report(here, variants=here / "m-variants", force=True)
+
+
+def test_a_variant_that_is_changed_or_missing_is_set_aside_and_the_others_are_read(here):
+    other = joined_spec(3, 3).SerializeToString()
+    (here / "m-variants" / "m-split-deep.mlmodel").write_bytes(other)
+    (here / "m-variants" / "m-without-deep.mlmodel").unlink()
+    (reading,) = report(here, "records").readings
+    said = "\n".join(reading.sentences)
+    assert (
+        "Set aside: split-deep: m-split-deep.mlmodel is not the model that manifest.json says it "
+        "is."
+    ) in said
+    assert "Set aside: without-deep: the folder lacks m-without-deep.mlmodel." in said
+    assert "The divergence vanishes with 'copied-behind-concat'" in said
+    bundled = {path.name for path in (here / "out" / "variants").iterdir()}
+    assert "m-copied-behind-concat.mlmodel" in bundled
+    assert "m-split-deep.mlmodel" not in bundled
+
+
+def test_a_record_of_a_variant_that_is_no_more_stays_out_of_the_report(here):
+    variants.read(here / "m.mlmodel", here / "m-variants", [here / "records"])
+    shutil.rmtree(here / "records")
+    path = here / "m-variants" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    gone = next(e for e in manifest["variants"] if e["name"] == "swapped-concat")
+    manifest["variants"].remove(gone)
+    path.write_text(json.dumps(manifest))
+    found = report(here)
+    assert len(found.readings[0].tried) == len(MEASURED) - 1
+    assert not [f for f in (here / "out").rglob("*") if "swapped-concat" in f.name]
+    assert (here / "m-variants" / "records" / "m-swapped-concat.mlmodel.json").exists()
 
 
 def test_variants_of_another_model_are_refused(here):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from migrations import put
 
+from migrate import AnereportError
 from reporter.measure.identity import ModelIdentity
 from reporter.measure.record import Device, Record, RecordError
-from reporter.write.kept_records import counting, keep, kept
+from reporter.write.kept_records import carry, counting, keep, kept
 
 MODEL = ModelIdentity(
     name="m.mlmodel", kind="neuralNetwork", spec_version=4, sha256="0", size=1,
@@ -46,6 +48,46 @@ def test_a_record_is_kept_once_and_another_of_its_name_beside_it(tmp_path):
 def test_what_is_kept_names_no_home(tmp_path):
     keep(tmp_path, [("a.json", record(simulation=f"{Path.home()}/x"))])
     assert kept(tmp_path)["a.json"].simulation == "~/x"
+
+
+def said(folder):
+    """A reader of a folder's one file, which holds the hash of its network."""
+    if not (text := (folder / "of.txt").read_text()):
+        raise AnereportError("it is empty")
+    return SimpleNamespace(source=MODEL.model_copy(update={"sha256_without_metadata": text}))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "of.txt").write_text("1")
+    return old, new
+
+
+@pytest.mark.parametrize("text", ["1", ""])
+def test_they_are_carried_along_as_they_are(folders, text):
+    """Also where nothing can be read any more of what they are of."""
+    old, new = folders
+    carry(old, new, said, "of.txt")
+    assert [path.name for path in new.iterdir()] == ["of.txt"]
+    keep(old, [("a.json", record())])
+    (old / "records" / "torn.json").write_text("{")
+    (old / "of.txt").write_text(text)
+    carry(old, new, said, "of.txt")
+    assert (new / "records" / "a.json").read_bytes() == (old / "records" / "a.json").read_bytes()
+    assert (new / "records" / "torn.json").read_text() == "{"
+
+
+def test_they_are_not_carried_to_another_network_or_from_another_kind_of_folder(folders):
+    old, new = folders
+    keep(old, [("a.json", record())])
+    (old / "of.txt").write_text("2")
+    carry(old, new, said, "of.txt")
+    (old / "of.txt").unlink()
+    carry(old, new, said, "of.txt")
+    assert not (new / "records").exists()
 
 
 def test_measured_ones_count_before_simulated_ones(tmp_path):

@@ -17,11 +17,13 @@ from rule_devices import (
     never,
 )
 from shrinks import Shrink
+from small_block import array, convolution
 
 import migrate
 from migrate.coreml import proto
 from reporter.measure import record as records_of
 from reporter.measure.identity import identify
+from reporter.measure.inputs import seeded
 from reporter.measure.record import Device, Plan, PlannedOperation, dumps
 from reporter.understand.manifest import load
 from reporter.understand.shrunk import ShrinkError
@@ -257,6 +259,45 @@ def test_values_that_are_not_in_order_are_said_to_be_so(tmp_path):
     assert said.endswith("not in order, so nothing is said of what lies between.")
 
 
+def kept(one):
+    return {path.name: path.read_bytes() for path in (one.out / "records").iterdir()}
+
+
+def test_records_are_kept_and_with_them_all_is_found_again(tmp_path):
+    """The file of the shrink is edited, and refused; the records give it once more."""
+    one = Shrink(tmp_path, joined_spec(3, 2, height=3))
+    assert not (one.out / "records").exists()
+    (tmp_path / "other").mkdir()
+    other = Shrink(tmp_path / "other", joined_spec(8, 9))
+    given = one.measure(last_axis_of_one)
+    one.read(given, other.measure(always))
+    assert set(kept(one)) == {path.name for path in given.iterdir()}
+    one.finish(last_axis_of_one)
+    found, records = one.state, kept(one)
+    assert len(records) >= len([c for c in found["candidates"] if c["finding"]])
+    one.edit(lambda state: state["candidates"][0]["finding"].update(word="right"))
+    with pytest.raises(ShrinkError, match=r"which does not follow from 1 of 1 .* --force"):
+        one.read()
+    shrink.shrink(one.model, one.out, options=shrink.Options(force=True))
+    assert one.state["rounds"] == 1
+    assert kept(one) == records
+    while not one.state["ended"]:
+        one.read(one.out / "records")
+    assert one.state["candidates"] == found["candidates"]
+    assert kept(one) == records
+    shrink.shrink(other.model, one.out, options=shrink.Options(force=True))
+    assert not (one.out / "records").exists()
+
+
+def test_records_of_another_device_are_not_kept(tmp_path):
+    one = Shrink(tmp_path, joined_spec(4, 2))
+    one.read(one.measure(always))
+    before = kept(one)
+    with pytest.raises(ShrinkError, match="of one device"):
+        one.read(one.measure(always, device=Device(label="another", build="21A5")))
+    assert kept(one) == before
+
+
 def test_a_base_whose_reductions_were_edited_is_not_gone_on_with(tmp_path):
     one = Shrink(tmp_path, joined_spec(20, 30))
     one.read(one.measure(always))
@@ -294,6 +335,35 @@ def test_a_model_of_which_nothing_can_be_made_smaller_is_refused(tmp_path):
     with pytest.raises(ShrinkError, match=r"nothing of m\.mlmodel can be made smaller: it has one"):
         Shrink(tmp_path, spec)
     assert not (tmp_path / "s").exists()
+
+
+def softmax_spec(channels):
+    """A 1x1 convolution of 3 channels to these, and a softmax over them; one pixel."""
+    spec = proto("Model_pb2").Model(specificationVersion=4)
+    spec.neuralNetwork.arrayInputShapeMapping = 1
+    array(spec.description.input, "x", (1, 3, 1, 1))
+    array(spec.description.output, "y", (1, channels, 1, 1))
+    draws = np.random.RandomState(0).randn(channels, 3, 1, 1)
+    convolution(spec.neuralNetwork, "conv", "x", "s", draws, None)
+    spec.neuralNetwork.layers.add(name="soft", input=["s"], output=["y"]).softmax.SetInParent()
+    return spec
+
+
+def test_a_network_whose_one_number_is_the_same_for_all_inputs_is_not_written(tmp_path):
+    """A softmax over one channel is always 1; a convolution to one channel is not."""
+    one = Shrink(tmp_path, softmax_spec(5))
+    one.finish(lambda network, shapes: network.layers[0].kind == "convolution")
+    sizes = set()
+    for path in one.out.rglob("*.mlmodel"):
+        net = migrate.to_torch(path).double()
+        first, second = (net.predict(seeded(path, seed), exact=True) for seed in (0, 1))
+        (name,) = first
+        sizes.add(first[name].size)
+        assert np.abs(first[name] - second[name]).max() > 1e-3
+    assert 1 in sizes
+    refused = {"kind": "channels", "name": "s", "value": 1}
+    reason = "its output does not depend on its inputs"
+    assert {"reductions": [refused], "reason": reason} in one.state["refused"]
 
 
 def test_a_folder_of_another_model_or_of_something_else_is_kept(tmp_path):

@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 import small_block
+from rule_devices import always, joined_spec
+from rule_devices import record as measured
 
 import migrate
 from reporter.measure import record
@@ -54,8 +56,10 @@ def manifest(folder):
 
 
 def test_the_folder_holds_what_the_manifest_says_and_nothing_else(folder, manifest, model):
-    manifests.check(folder, manifest)
+    manifests.check_source(folder, manifest)
     assert manifest.source == identify(model)
+    for entry in manifest.made:
+        assert entry.identity == identify(folder / entry.file)
     named = {entry.file for entry in manifest.made} | {"Small.mlmodel"}
     assert {path.name for path in folder.iterdir()} == named | {"manifest.json", "expected"}
     files = {entry.expected.file for entry in manifest.made} | {manifest.expected.file}
@@ -167,6 +171,30 @@ def test_an_existing_folder_is_replaced_by_force_alone_and_a_foreign_one_never(m
     assert (out / "Old.mlmodel").exists()
 
 
+def test_force_keeps_the_records_of_the_same_network_and_not_those_of_another(tmp_path):
+    model, out = tmp_path / "m.mlmodel", tmp_path / "v"
+    model.write_bytes(joined_spec(3, 2).SerializeToString())
+    variants.write(model, out)
+    for file in ("m.mlmodel", "m-split-deep.mlmodel"):
+        (tmp_path / f"{file}.json").write_text(record.dumps(measured(out / file, always)))
+    variants.read(model, out, [tmp_path])
+    kept = {p.name: p.read_bytes() for p in (out / "records").iterdir()}
+    assert set(kept) == {"m.mlmodel.json", "m-split-deep.mlmodel.json"}
+    spec = joined_spec(3, 2)
+    spec.description.metadata.author = "another, of the same network"
+    model.write_bytes(spec.SerializeToString())
+    variants.write(model, out, force=True)
+    assert {p.name: p.read_bytes() for p in (out / "records").iterdir()} == kept
+    (reading,) = variants.read(model, out, [])
+    assert [v.member.name for v in reading.failing] == ["split-deep"]
+    (out / "manifest.json").write_text('{"schema": "anereport.variants/1"}')
+    variants.write(model, out, force=True)
+    assert {p.name: p.read_bytes() for p in (out / "records").iterdir()} == kept
+    model.write_bytes(joined_spec(3, 3).SerializeToString())
+    variants.write(model, out, force=True)
+    assert not (out / "records").exists()
+
+
 def test_a_model_without_variants_leaves_nothing(tmp_path):
     spec = migrate.proto("Model_pb2").Model(specificationVersion=4)
     spec.pipeline.models.add().CopyFrom(small_block.small_block())
@@ -214,19 +242,14 @@ def test_a_folder_without_a_manifest_is_refused_in_words(tmp_path):
         manifests.load(tmp_path)
 
 
-def test_a_manifest_or_a_model_edited_by_hand_is_found(folder, manifest, tmp_path):
-    import shutil
-
+def test_a_model_itself_that_was_changed_is_found(folder, manifest, tmp_path):
     copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
-    victim = manifest.made[0].file
-    (copy / victim).write_bytes((copy / manifest.made[1].file).read_bytes())
+    copy.mkdir()
+    with pytest.raises(manifests.ManifestError, match=r"copy lacks Small\.mlmodel"):
+        manifests.check_source(copy, manifest)
+    (copy / "Small.mlmodel").write_bytes((folder / manifest.made[0].file).read_bytes())
     with pytest.raises(manifests.ManifestError, match="is not as it was written"):
-        manifests.check(copy, manifest)
-    (copy / victim).unlink()
-    with pytest.raises(manifests.ManifestError, match=f"lacks {victim}"):
-        manifests.check(copy, manifest)
-    outside = manifest.made[0].model_copy(update={"file": "../elsewhere.mlmodel"})
-    edited = manifest.model_copy(update={"variants": (outside,)})
+        manifests.check_source(copy, manifest)
+    source = manifest.source.model_copy(update={"name": "../Small.mlmodel"})
     with pytest.raises(manifests.ManifestError, match="not in its folder"):
-        manifests.check(folder, edited)
+        manifests.check_source(folder, manifest.model_copy(update={"source": source}))
