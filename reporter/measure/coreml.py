@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from migrate import Feature
     from reporter.measure.record import Plan
 
-UNITS = {"cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE"}
+UNITS = {"cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE", "all": "ALL"}
 
 
 def available() -> bool:

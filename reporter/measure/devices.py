@@ -9,7 +9,10 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reporter.measure.record import Device
 
 DATA = Path(__file__).with_name("devices.json")
 
@@ -42,6 +45,18 @@ def product(identifier: str, marketing: str = "") -> Product:
         ane_seen=soc["ane_seen"],
         ane_cores=soc["cores"],
         core_ml=soc.get("core_ml", True),
+    )
+
+
+def named(device: Device) -> Device:
+    """Return a record's device with product and chip, of the table where the record lacks them.
+
+    What only looks like the device that its identifier names has that one's name, not its chip.
+    """
+    known = product(device.identifier)
+    chip = f"Apple {known.soc}" if known.soc and not device.virtual else ""
+    return device.model_copy(
+        update={"product": device.product or known.name, "chip": device.chip or chip}
     )
 
 

@@ -3,9 +3,9 @@
 The model is compiled once, to a path that is new, and all processes load it from there. The cold
 run is of the first load for the Neural Engine: the system's cache of what it made for the Neural
 Engine goes by path, as far as is known, and has nothing of this one yet. The Neural Engine's other
-runs come after it, in a new process. A process that dies or hangs is a failure in the record. If it
-died in a prediction, the inputs after that one are tried in a new process, so that a unit has at
-most as many processes as there are inputs, and one more for the cold run.
+runs come after it, in a new process, and those of all units together last. A process that dies or
+hangs is a failure in the record. If it died in a prediction, the inputs after that one are tried in
+a new process: a unit has at most as many processes as there are inputs, and one more when cold.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reporter.measure import coreml, process, subject
+from reporter.measure import coreml, process
 from reporter.measure.device import this_device
+from reporter.measure.given import check_inputs, check_layers
 from reporter.measure.identity import identify
 from reporter.measure.inputs import Schedule, scheduled
 from reporter.measure.record import SCHEMA, Record, RecordError, Run, Start, Unit
@@ -30,7 +31,7 @@ from reporter.measure.worker import Job
 from reporter.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reporter.measure.process import Ended
     from reporter.progress import Progress
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Keep = Callable[[Record], None]
 
 BACKEND = "reporter.measure.coreml"  # a module as `worker` describes it
-NAMES = {"cpu": "CPU", "gpu": "GPU", "ane": "Neural Engine", "all": "all units"}
+NAMES = {"cpu": "CPU", "gpu": "GPU", "ane": "Neural Engine", "all": "CPU, GPU and Neural Engine"}
 USER = "user"  # what the user's own inputs are called
 SECONDS = 600.0  # the Neural Engine's compiler may take minutes
 
@@ -68,12 +69,12 @@ def measure(
     keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> Record:
-    """Return the record of this Mac's CPU, GPU and Neural Engine.
+    """Return the record of this Mac's CPU, GPU and Neural Engine, and of all of them together.
 
     `inputs` are arrays by feature name, those of the schedule if there are none. `keep` is given
-    the record as far as it is after each unit, and when Ctrl-C (KeyboardInterrupt) ends it. A unit
-    has so many `seconds`. Raises RecordError where there is no Core ML, or for inputs that are not
-    the model's.
+    the record as far as it is after each input of a unit, and when Ctrl-C (KeyboardInterrupt) ends
+    it. A unit has so many `seconds`. Raises RecordError where there is no Core ML, and GivenError
+    for custom layers, or for inputs that are not the model's.
     """
     if not coreml.available():
         raise RecordError(
@@ -84,6 +85,7 @@ def measure(
     if not seconds > 0:
         raise RecordError(f"--timeout is a number of seconds above 0, not {seconds:g}")
     schedule = schedule or Schedule()
+    check_layers(model)
     if inputs:
         check_inputs(inputs, model)
     given = {USER: dict(inputs)} if inputs else scheduled(model, schedule)
@@ -101,22 +103,14 @@ def measure(
         return measuring.record()
 
 
-def check_inputs(inputs: Mapping[str, Any], model: Path) -> None:
-    """Raise RecordError for an input that is too many or missing."""
-    features = {f.name: f for f in subject.read(model).inputs}
-    names = ", ".join(features)
-    for name in inputs:
-        if name not in features:
-            raise RecordError(f"{model.name} has no input '{name}': its inputs are {names}")
-    for name, feature in features.items():
-        if name not in inputs and not feature.optional:
-            raise RecordError(f"the inputs lack '{name}': those of {model.name} are {names}")
-
-
 def _rounds(inputs: tuple[str, ...], repeats: int) -> tuple[Round, ...]:
-    units: tuple[Unit, ...] = ("cpu", "gpu", "ane")
-    *others, ane = (Round(unit, inputs, repeats) for unit in units)
-    return (*others, Round("ane", inputs[:1], 1, "cold"), ane)
+    return (
+        Round("cpu", inputs, repeats),
+        Round("gpu", inputs, repeats),
+        Round("ane", inputs[:1], 1, "cold"),
+        Round("ane", inputs, repeats),
+        Round("all", inputs, repeats),
+    )
 
 
 def _empty(model: Path, given: Mapping[str, Mapping[str, Any]], label: str) -> Record:
@@ -163,15 +157,16 @@ class _Measuring:
             if self.runs:
                 self.keep(self._so_far())
             raise
-        return self._of_runs("")
+        return self._of_runs(self.runs)
 
-    def _so_far(self) -> Record:
-        total = sum(one.runs for one in self.rounds)
-        return self._of_runs(f"{len(self.runs)} of {total} runs were made before it was stopped")
+    def _so_far(self, *more: Run) -> Record:
+        """Return the record of what was made, and of `more`: the runs of a process that goes on."""
+        runs, total = (*self.runs, *more), sum(one.runs for one in self.rounds)
+        return self._of_runs(runs, f"{len(runs)} of {total} runs were made before it was stopped")
 
-    def _of_runs(self, stopped: str) -> Record:
-        """Return the record of what was made; the cold run is last, to be nobody's first."""
-        ordered = tuple(sorted(self.runs, key=lambda run: run.start))
+    def _of_runs(self, runs: Iterable[Run], stopped: str = "") -> Record:
+        """Return the record of runs; the cold run is last, to be nobody's first."""
+        ordered = tuple(sorted(runs, key=lambda run: run.start))
         return self.empty.model_copy(update={"runs": ordered, "stopped": stopped})
 
     def _compile(self) -> Ended | None:
@@ -208,8 +203,15 @@ class _Measuring:
         return ended
 
     def _begins(self, job: Job) -> Callable[[str], None]:
+        """Return what is done when an input begins: those before it are kept."""
         unit = f"{NAMES[job.unit]}{', cold start' * bool(job.start)}"
-        return lambda name: self.progress.step(f"{self.model.name} on the {unit}: {name}")
+
+        def begins(name: str) -> None:
+            if finished := process.finished(job):
+                self.keep(self._so_far(*finished))
+            self.progress.step(f"{self.model.name} on the {unit}: {name}")
+
+        return begins
 
     def _archive(self, name: str) -> Path:
         return self.folder / f"{name}.npz"

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
+from reporter.measure.devices import named
 from reporter.measure.record import Unit
 from reporter.understand.listing import NAMES
 from reporter.understand.sides import Placement, least, placement
@@ -46,7 +47,7 @@ def circumstances(source: str, record: Record) -> Circumstances:
     """Return what is to be known of a record; `source` is what its file is called."""
     return Circumstances(
         source=source,
-        device=str(record.device),
+        device=str(named(record.device)),
         evidence=record.evidence,
         doubts=tuple(_doubts(source, record)),
         printed=tuple(said for unit in get_args(Unit) if (said := _printed(record, unit))),

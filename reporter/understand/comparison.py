@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reporter.measure.devices import named
 from reporter.measure.inputs import CONTROLS
 from reporter.understand import divergence
 from reporter.understand import listing as listings
@@ -218,7 +219,7 @@ def _compare(
         output=output,
         shape=shape,
         source=source,
-        device=str(record.device),
+        device=str(named(record.device)),
         evidence=record.evidence,
         input=name,
         reference=reference.note,

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-SUSPECTS = ("ane", "gpu", "all", "cpu")  # who is looked at first of those equally wrong
+SUSPECTS = ("ane", "gpu", "cpu", "all")  # who is looked at first of those equally wrong
+TOGETHER = "all"  # every unit: the suspect only where none is wrong by itself
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Diagnosis:
     """What the numbers of an output say."""
 
     assessments: Mapping[str, Assessment]  # by unit, of its first run
-    suspect: str  # the unit that is furthest off
+    suspect: str  # the unit that is furthest off, of those by themselves if one of them is wrong
     who: tuple[str, ...]  # sentences: which units are wrong, and what their repeats say
     signatures: tuple[Signature, ...]  # of the suspect, the headline first
     calls: Mapping[str, tuple[Assessment, ...]] = field(default_factory=dict)  # by unit, every run
@@ -132,7 +133,8 @@ def diagnose(
     )
 
     def order(unit: str) -> tuple[Any, ...]:
-        return max(a.severity for a in known.every(unit)), -SUSPECTS.index(unit)
+        worst = max(known.every(unit), key=lambda a: a.severity)
+        return worst.wrong, unit != TOGETHER, worst.severity, -SUSPECTS.index(unit)
 
     suspect = max(calls, key=order)
     return replace(
@@ -163,10 +165,11 @@ def _who(known: Diagnosis, found: Numbers) -> Iterator[str]:
     calls = known.calls
     wrong = [u for u, each in calls.items() if any(a.wrong for a in each)]
     right = [u for u, each in calls.items() if u not in wrong and each[0].word != "unfit"]
+    alone = [u for u in wrong if u != TOGETHER]  # all together may be one of them again
     blamed = _listed([f"{NAMES[u]} {_in_some(calls[u])}".strip() for u in wrong])
     if wrong and right:
         yield f"rounding explains the {_listed([NAMES[u] for u in right])}, and not the {blamed}"
-    elif len(wrong) > 1 and _agree([u for u in wrong if not _in_some(calls[u])], found):
+    elif len(alone) > 1 and _agree([u for u in wrong if not _in_some(calls[u])], found):
         yield (
             f"the {blamed} agree with each other and not with the reference, which may be what is "
             "wrong"

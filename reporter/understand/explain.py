@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from reporter.measure import results
+from reporter.measure.devices import named
 from reporter.measure.identity import identify
 from reporter.measure.listing import decode
 from reporter.measure.record import Record, RecordError
@@ -86,7 +87,7 @@ class _Records:
         self.only = None if self.heads else found
         self.model, self.evidence = self.model or found.model, found.evidence
         self.heads[path] = (
-            f"{found.evidence.upper()} results of {found.model.name} on {found.device}"
+            f"{found.evidence.upper()} results of {found.model.name} on {named(found.device)}"
         )
         return None
 

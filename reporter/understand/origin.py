@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reporter.measure.devices import named
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,7 +58,7 @@ class Origin:
 
 def origin(name: str, record: Record) -> Origin:
     """Return where a record was made; `name` is what its file is called."""
-    device = record.device
+    device = named(record.device)
     system = " ".join(filter(None, (device.system, device.version)))
     return Origin(
         Kind(record.evidence, device.identifier or device.product, system, device.build),

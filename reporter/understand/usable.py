@@ -26,6 +26,7 @@ FROM: dict[str, tuple[Version, Version]] = {  # CPU_AND_NE, MLComputePlan
     "iOS": ((16,), (17, 4)),
     "iPadOS": ((16,), (17, 4)),
 }
+SIMULATOR = "Simulator"  # what the app of `runner` calls its product there
 ELSEWHERE = "Measure on a Mac with Apple silicon, or on an iPhone with `anereport runner`."
 
 
@@ -67,8 +68,10 @@ def _of_machine(device: Device) -> Iterator[Obstacle]:
         advice = "Install anereport into a Python for arm64."
         yield Obstacle("rosetta", "neural_engine", says, advice)
     if device.virtual:
-        says = "A virtual machine has no usable Neural Engine, and may hang compiling for it."
-        yield Obstacle("virtual", "neural_engine", says, "Measure on the Mac itself.")
+        simulated = device.product == SIMULATOR
+        machine, real = ("simulator", "a device") if simulated else ("virtual machine", "the Mac")
+        says = f"A {machine} has no usable Neural Engine, and may hang compiling for it."
+        yield Obstacle("virtual", "neural_engine", says, f"Measure on {real} itself.")
     if not product(device.identifier).core_ml:
         says = f"Core ML does not use the Neural Engine of the {product(device.identifier).soc}."
         yield Obstacle("old-chip", "neural_engine", says, "Measure on a newer device.")

@@ -14,6 +14,7 @@ import numpy as np
 
 from migrate import AnereportError
 from reporter.measure import subject
+from reporter.measure.given import check_inputs, planes
 from reporter.measure.inputs import scheduled
 from reporter.measure.tensor import RecordError, Tensor
 
@@ -58,7 +59,7 @@ def input_sets(
 ) -> Iterator[InputSet]:
     """Yield a model's inputs, those `given` or the schedule's, and write their files to `folder`.
 
-    Raises CarriedError for inputs that are not the model's, or that no app can make.
+    Raises AnereportError for inputs that are not the model's, or that no app can make.
     """
     features = {feature.name: feature for feature in subject.read(model).inputs}
     for feature in features.values():
@@ -67,24 +68,12 @@ def input_sets(
                 f"input '{feature.name}' of {model.name} is a {feature.kind}: an app of anereport "
                 "carries arrays and images only"
             )
+    if given is not None:
+        check_inputs(given, model)
     sets = {"user": given} if given is not None else scheduled(model, schedule)
     for name, arrays in sets.items():
-        _check_names(arrays, features, model)
         values = (_value(features[key], array, folder) for key, array in arrays.items())
         yield InputSet(name, tuple(values))
-
-
-def _check_names(arrays: Mapping[str, Any], features: Mapping[str, Feature], model: Path) -> None:
-    for name in arrays:
-        if name not in features:
-            raise CarriedError(
-                f"{model.name} has no input '{name}': its inputs are {', '.join(features)}"
-            )
-    for name, feature in features.items():
-        if name not in arrays and not feature.optional:
-            raise CarriedError(
-                f"the inputs lack '{name}': those of {model.name} are {', '.join(features)}"
-            )
 
 
 def _value(feature: Feature, array: NDArray[Any], folder: Path) -> InputValue:
@@ -97,27 +86,12 @@ def _value(feature: Feature, array: NDArray[Any], folder: Path) -> InputValue:
             f"input '{feature.name}' is an array of {tensor.dtype}; "
             f"Core ML takes {', '.join(NUMBERS)}"
         )
-    is_open = feature.flexible or min(feature.shape, default=0) < 1
-    if not is_open and tensor.shape != feature.shape:
-        wanted, found = ("x".join(map(str, s)) for s in (feature.shape, tensor.shape))
-        raise CarriedError(f"input '{feature.name}' has the shape {wanted}, not {found}")
     file = f"{hashlib.sha256(tensor.data).hexdigest()}.bin"
     (folder / file).write_bytes(tensor.data)
     return InputValue(feature.name, feature.kind, tensor.dtype, tensor.shape, feature.color, file)
 
 
 def _pixels(feature: Feature, array: NDArray[Any]) -> NDArray[Any]:
-    """Return an image's values as (1, C, H, W)."""
-    channels = feature.shape[1]
-    if array.shape[-3:-2] != (channels,) or array.size != np.prod(array.shape[-3:]):
-        raise CarriedError(
-            f"input '{feature.name}' is an image: give (1, {channels}, H, W), "
-            f"not {'x'.join(map(str, array.shape))}"
-        )
-    planes = array.reshape(1, *array.shape[-3:])
-    if feature.color == "GRAYSCALE_FLOAT16":
-        return planes.astype(np.float16)
-    whole = planes.astype(np.uint8)
-    if not np.array_equal(whole, planes):
-        raise CarriedError(f"input '{feature.name}' is an image: its values are 0 to 255, whole")
-    return whole
+    """Return an image's values as (1, C, H, W), of the type that its pixels have."""
+    half = feature.color == "GRAYSCALE_FLOAT16"
+    return planes(feature, array).astype(np.float16 if half else np.uint8)

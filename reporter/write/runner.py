@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrate import AnereportError
 from reporter.measure import arrays
+from reporter.measure.given import check_layers
 from reporter.measure.identity import identify
 from reporter.measure.record import UNITS
 from reporter.progress import Progress, Silent
@@ -37,9 +38,9 @@ SCHEMA = "anereport.runner/1"
 SUFFIX = ".swiftpm"
 LARGE = 200_000_000  # bytes; a project of more is slow to bring to an iPad, and to build there
 SOURCES = (
-    "Bundled", "Conditions", "DeviceFacts", "Inputs", "Jobs", "Journal", "Measuring", "Outputs",
-    "PlanReading", "Problem", "Record", "Records", "RunnerApp", "RunnerState", "RunnerView",
-    "Store", "UnitTrial",
+    "Bundled", "Conditions", "DeviceFacts", "DeviceLabel", "Inputs", "Jobs", "Journal", "Measuring",
+    "Outputs", "PlanReading", "Problem", "Record", "Records", "RunnerApp", "RunnerState",
+    "RunnerView", "Store", "UnitTrial",
 )  # fmt: skip
 
 
@@ -77,7 +78,8 @@ def write(model: Path, out: Path, options: Options, progress: Progress | None = 
     """Write the project that measures a model, or each model of a folder.
 
     Its folder is `out`, with the suffix of an app package added where it lacks. Raises
-    AnereportError for what is no model, and for inputs that are not the model's.
+    AnereportError for what is no model, for one with custom layers, which this app does not have,
+    and for inputs that are not the model's.
     """
     progress = progress or Silent()
     out = out if out.suffix == SUFFIX else out.with_name(out.name + SUFFIX)
@@ -93,6 +95,7 @@ def write(model: Path, out: Path, options: Options, progress: Progress | None = 
         jobs = []
         for number, path in enumerate(models, 1):
             progress.step(f"adding {path.name}")
+            check_layers(path)
             job = Job(
                 file=f"{number}{path.suffix}",
                 record=f"{number}-{_safe(path.stem)}" if len(models) > 1 else _safe(path.stem),

@@ -14,23 +14,28 @@ enum DeviceFacts {
             system: process.isiOSAppOnMac ? "macOS" : "iOS",
             version: shown.map(String.init).joined(separator: "."),
             build: build,
-            identifier: asked(process.isiOSAppOnMac ? "hw.model" : "hw.machine"),
+            identifier: simulated["SIMULATOR_MODEL_IDENTIFIER"]
+                ?? asked(process.isiOSAppOnMac ? "hw.model" : "hw.machine"),
+            product: simulated.isEmpty ? "" : "Simulator",
             memory: process.physicalMemory,
             ane_cores: listed.cores,
-            virtual: simulated,
+            virtual: simulated.isEmpty ? nil : true,
             thermal: "",
             low_power: false,
             compute_devices: listed.names,
             tools: [:])
     }
 
-    static var build: String { asked("kern.osversion") }
+    static var build: String {
+        simulated["SIMULATOR_RUNTIME_BUILD_VERSION"] ?? asked("kern.osversion")
+    }
 
-    private static var simulated: Bool? {
+    /// What a simulator tells of what it simulates; its kernel is the Mac's. Empty on a device.
+    private static var simulated: [String: String] {
         #if targetEnvironment(simulator)
-        return true
+        return ProcessInfo.processInfo.environment
         #else
-        return nil
+        return [:]
         #endif
     }
 

@@ -10,6 +10,12 @@ struct Marker: Codable {
 extension Store {
     private var marker: URL { root.appendingPathComponent("running.json") }
     private var away: URL { root.appendingPathComponent("away") }
+    private var left: URL { root.appendingPathComponent("left") }
+
+    /// Whether the app was not in front, now or before, since the last call of `noteStart`.
+    var wasAway: Bool {
+        [away, left].contains { FileManager.default.fileExists(atPath: $0.path) }
+    }
 
     func begin(_ stage: String, of step: Step) throws {
         let begun = Marker(model: step.model, index: step.index, stage: stage)
@@ -20,14 +26,20 @@ extension Store {
         try? FileManager.default.removeItem(at: marker)
     }
 
-    /// Note whether the app is in front. Elsewhere the system may end it, and that is no crash: the
-    /// run that has begun is made again.
+    /// Note whether the app is in front. Elsewhere the system may end it, or refuse it the GPU, and
+    /// that is no failure: the run that has begun is made again.
     func noteFront(_ isInFront: Bool) {
         if isInFront {
+            try? FileManager.default.moveItem(at: away, to: left)
             try? FileManager.default.removeItem(at: away)
         } else {
             try? Data().write(to: away)
         }
+    }
+
+    /// Note that a run starts; that the app was away before is nothing to it.
+    func noteStart() {
+        try? FileManager.default.removeItem(at: left)
     }
 
     /// Record the run that has begun as a failure, leave out the rest of its unit, and return its
@@ -40,10 +52,9 @@ extension Store {
         else { return nil }
         let step = jobs.steps(of: begun.model)[begun.index]
         if has(step) { return nil }  // its plan alone is lost
-        let message = "\(how) in the stage \(begun.stage)"
-        let failure = Failure(stage: begun.stage, message: message)
+        let failure = Failure(stage: begun.stage, message: how)
         try keep(jobs.run(of: step, failure: failure), of: step)
-        try leaveOut(step.unit, of: step.model, because: message)
+        try leaveOut(step.unit, of: step.model, because: how)
         return step.model
     }
 }

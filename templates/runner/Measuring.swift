@@ -25,7 +25,10 @@ struct Measuring {
             let name = jobs.jobs[model].record
             await show("\(name), \(unit): run \(step.index + 1) of \(steps.count)")
             try store.noteConditions(of: model)
-            try await trial.make(step)
+            guard try await trial.make(step) else {
+                try records.assemble(model)
+                throw Problem("A run failed while the app was not in front: continue to repeat it.")
+            }
             if Task.isCancelled || store.leftOut(unit, of: model) != nil { break }
         }
         try records.assemble(model)

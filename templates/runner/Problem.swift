@@ -11,7 +11,7 @@ struct Problem: LocalizedError {
     var errorDescription: String? { sentence }
 }
 
-/// What an error says, without the identifiers of this install that are in the names of folders.
+/// What an error says, without what its paths tell of a person or of this installation.
 func words(of error: Error) -> String {
     var parts: [String] = []
     var next: NSError? = error as NSError
@@ -20,8 +20,16 @@ func words(of error: Error) -> String {
         parts.append(origin + found.localizedDescription)
         next = found.userInfo[NSUnderlyingErrorKey] as? NSError
     }
-    return parts.joined(separator: "; ")
-        .replacingOccurrences(
-            of: "[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}", with: "UUID",
-            options: .regularExpression)
+    return withoutHomes(parts.joined(separator: "; "))
+}
+
+/// A text whose paths lead through no person's folder, as they do on a Mac and in a simulator, and
+/// name no container.
+private func withoutHomes(_ text: String) -> String {
+    let homes = #"(/Users|/home)/[^/\s'":,;)]+"#
+    let containers = "[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+    return
+        text
+        .replacingOccurrences(of: homes, with: "~", options: .regularExpression)
+        .replacingOccurrences(of: containers, with: "UUID", options: .regularExpression)
 }

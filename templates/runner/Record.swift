@@ -60,6 +60,7 @@ struct Device: Encodable {
     let version: String
     let build: String
     let identifier: String
+    let product: String
     let memory: UInt64
     let ane_cores: Int?
     let virtual: Bool?

@@ -17,9 +17,6 @@ struct Records {
 
     /// Write every record again, as after another label was chosen.
     func assembleAll() throws {
-        for file in files {
-            try FileManager.default.removeItem(at: file)
-        }
         for model in jobs.jobs.indices {
             try assemble(model)
         }
@@ -50,7 +47,7 @@ struct Records {
         }
         try handle.write(contentsOf: Data("]}\n".utf8))
         try handle.close()
-        let place = folder.appendingPathComponent("\(job.record)-\(safe(device.label)).json")
+        let place = folder.appendingPathComponent("\(job.record)-\(DeviceLabel.random).json")
         try? FileManager.default.removeItem(at: place)
         try FileManager.default.moveItem(at: draft, to: place)
     }
@@ -83,9 +80,5 @@ struct Records {
             }
         }
         return found
-    }
-
-    private func safe(_ label: String) -> String {
-        String(label.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }.prefix(40))
     }
 }

@@ -13,7 +13,7 @@ final class RunnerState: ObservableObject {
         let leftOut: [String]
     }
 
-    @Published var label: String
+    @Published var label = DeviceLabel.kept  // as it stands on the screen
     @Published private(set) var rows: [Row] = []
     @Published private(set) var current = ""
     @Published private(set) var problem = ""
@@ -24,14 +24,12 @@ final class RunnerState: ObservableObject {
     private var store: Store?
 
     init() {
-        let chosen = UserDefaults.standard.string(forKey: "label")
-        label = chosen ?? "device-\(String(Int.random(in: 0x100000...0xffffff), radix: 16))"
-        UserDefaults.standard.set(label, forKey: "label")
         attempt {
             let found = try Bundled.jobs()
             let place = try Store(project: found.id, build: DeviceFacts.build)
             (jobs, store) = (found, place)
-            if let model = try place.endUnit(of: found, because: "crashed: the app ended") {
+            let how = "the app ended while it ran: a crash, or closed by hand"
+            if let model = try place.endUnit(of: found, because: how) {
                 try records?.assemble(model)
             }
         }
@@ -40,15 +38,19 @@ final class RunnerState: ObservableObject {
 
     var isRunning: Bool { task != nil }
     var isDone: Bool { rows.allSatisfy { $0.pending == 0 } }
+    var isLabelKept: Bool { label == DeviceLabel.kept }
 
     private var records: Records? {
         guard let jobs, let store else { return nil }
-        return Records(jobs: jobs, store: store, device: DeviceFacts.device(label: label))
+        let device = DeviceFacts.device(label: DeviceLabel.kept)
+        return Records(jobs: jobs, store: store, device: device)
     }
 
     func start() {
+        keepLabel()
         guard task == nil, let jobs, let store, let records else { return }
         problem = ""
+        store.noteFront(true)
         UIApplication.shared.isIdleTimerDisabled = true
         let measuring = Measuring(jobs: jobs, store: store, records: records) { text in
             self.current = text
@@ -89,7 +91,9 @@ final class RunnerState: ObservableObject {
     }
 
     func keepLabel() {
-        UserDefaults.standard.set(label, forKey: "label")
+        if isLabelKept { return }
+        DeviceLabel.keep(label)
+        label = DeviceLabel.kept
         attempt { try records?.assembleAll() }
         refresh()
     }

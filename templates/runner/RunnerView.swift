@@ -56,7 +56,9 @@ struct RunnerView: View {
         } else if !state.isDone {
             Button("Start or continue") { state.start() }
         }
-        if !state.shared.isEmpty {
+        if !state.isLabelKept {
+            Button("Keep this label") { state.keepLabel() }
+        } else if !state.shared.isEmpty {
             ShareLink(items: state.shared) {
                 Text("Share records (\(state.shared.count))")
             }

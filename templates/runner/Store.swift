@@ -6,6 +6,7 @@ import Foundation
 ///     runs/0/left-out-ane  why the rest of a unit is left out
 ///     running.json         the run that has begun and not ended
 ///     away                 the app is not in front
+///     left                 it was not, since the run started
 ///     compiled/0.mlmodelc  the first model, compiled once
 ///     records/             the records, to be shared
 ///

@@ -19,7 +19,10 @@ final class UnitTrial {
     }
 
     /// Make a run and keep it; a failure before the prediction is that of the whole unit.
-    func make(_ step: Step) async throws {
+    ///
+    /// Returns false, and keeps nothing, if it failed and the app was not in front all the time.
+    func make(_ step: Step) async throws -> Bool {
+        store.noteStart()
         var run = jobs.run(of: step)
         var stage = ""
         do {
@@ -30,7 +33,11 @@ final class UnitTrial {
         } catch {
             run.failure = Failure(stage: stage, message: words(of: error))
         }
-        if store.has(step) { return }  // given up by hand in the meantime
+        if store.has(step) { return true }  // given up by hand in the meantime
+        if run.failure != nil, store.wasAway {
+            store.clearMarker()
+            return false
+        }
         try store.keep(run, of: step)
         if run.failure != nil, stage == "compile" || stage == "load" {
             try store.leaveOut(step.unit, of: step.model, because: "it failed to \(stage)")
@@ -42,6 +49,7 @@ final class UnitTrial {
             try store.keep(run, of: step)
         }
         store.clearMarker()
+        return true
     }
 
     private func outputs(

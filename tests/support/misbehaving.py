@@ -128,5 +128,6 @@ class Loaded:
 
     def plan(self):
         act(self.told, "plan")
-        operation = PlannedOperation(name="scale", kind="activation", planned=self.unit)
+        planned = "ane" if self.unit == "all" else self.unit
+        operation = PlannedOperation(name="scale", kind="activation", planned=planned)
         return Plan(operations=(operation,))

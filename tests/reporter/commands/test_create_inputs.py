@@ -9,6 +9,7 @@ import pytest
 from misbehaving import model, told
 from typer.testing import CliRunner
 
+import migrate
 from reporter.cli import app
 from reporter.measure import record
 
@@ -50,3 +51,22 @@ def test_inputs_that_are_not_the_models_and_inputs_of_records_are_refused(here):
     result = create("--record", "r.json")
     assert (result.exit_code, "a --record has its own" in result.stderr) == (1, True)
     assert not (here / "m-report").exists()
+
+
+def test_a_shape_that_is_not_the_models_is_refused(here):
+    np.savez("x.npz", x=np.zeros((1, 2, 4, 3)))
+    result = create()
+    assert result.exit_code == 1
+    assert "input 'x' has the shape 1x2x3x4, not 1x2x4x3" in result.stderr
+    assert not (here / "m-report").exists()
+
+
+def test_a_mac_does_not_measure_what_only_its_own_app_can_load(here, monkeypatch):
+    compiled = told(monkeypatch, here)
+    spec = migrate.load_spec(here / "m.mlmodel")
+    spec.neuralNetwork.layers[0].custom.className = "Mine"
+    (here / "m.mlmodel").write_bytes(spec.SerializeToString())
+    result = create()
+    assert result.exit_code == 0, result.output
+    assert not compiled.exists()
+    assert "not measured" in (here / "m-report/report.md").read_text()

@@ -36,7 +36,7 @@ def measured(monkeypatch, here, *more, **units):
 
 def test_units_that_are_right(here, monkeypatch):
     said, explained = measured(monkeypatch, here, "--label", "a desk")
-    assert said == "m.mlmodel: measured on cpu, gpu, ane\nwrote r.json\n"
+    assert said == "m.mlmodel: measured on cpu, gpu, ane, all\nwrote r.json\n"
     assert explained.startswith("rounding: output 'y' on the ")
     assert "MEASURED results of m.mlmodel on a desk" in explained
     assert "flaky" not in explained
@@ -60,11 +60,15 @@ def test_units_that_are_right(here, monkeypatch):
             "ane failed in load (seed-0): RuntimeError: it is not to be had",
             ["failed in load: RuntimeError: it is not to be had"],
         ),
-        ("shape", "measured on cpu, gpu, ane", ["of another shape: 1x2x3x5"]),
-        ("nan", "measured on cpu, gpu, ane", ["diverges: output 'y'", "24 values are NaN"]),
-        ("wrong", "measured on cpu, gpu, ane", ["Stuck constant: All 24 values are 0.2047119"]),
-        ("flaky", "measured on cpu, gpu, ane", ["is flaky:"]),
-        ("cpu", "measured on cpu, gpu, ane", ["gave the same bits", "probably not used"]),
+        ("shape", "measured on cpu, gpu, ane, all", ["of another shape: 1x2x3x5"]),
+        ("nan", "measured on cpu, gpu, ane, all", ["diverges: output 'y'", "24 values are NaN"]),
+        (
+            "wrong",
+            "measured on cpu, gpu, ane, all",
+            ["Stuck constant: All 24 values are 0.2047119"],
+        ),
+        ("flaky", "measured on cpu, gpu, ane, all", ["is flaky:"]),
+        ("cpu", "measured on cpu, gpu, ane, all", ["gave the same bits", "probably not used"]),
     ],
 )
 def test_what_is_said_of_a_neural_engine_that(here, monkeypatch, ane, run_says, explained_says):
@@ -77,7 +81,7 @@ def test_what_is_said_of_a_neural_engine_that(here, monkeypatch, ane, run_says, 
 
 def test_a_unit_that_hangs_is_given_up_after_the_timeout(here, monkeypatch):
     said, explained = measured(monkeypatch, here, "--timeout", "2", gpu="predict:hang")
-    assert "m.mlmodel: measured on cpu, ane\n" in said
+    assert "m.mlmodel: measured on cpu, ane, all\n" in said
     assert "gpu failed in predict (seed-0): it did not end within 2 s" in said
     assert "GPU: failed in predict: it did not end within 2 s" in explained
 

@@ -45,7 +45,8 @@ def loads(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("unit", "name"), [("cpu", "CPU_ONLY"), ("gpu", "CPU_AND_GPU"), ("ane", "CPU_AND_NE")]
+    ("unit", "name"),
+    [("cpu", "CPU_ONLY"), ("gpu", "CPU_AND_GPU"), ("ane", "CPU_AND_NE"), ("all", "ALL")],
 )
 def test_the_units_are_those_of_core_ml(model, loads, tmp_path, unit, name):
     compiled = tmp_path / "m.mlmodelc"

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from reporter.measure import devices
-from reporter.measure.devices import Product, product
+from reporter.measure.devices import Product, named, product
+from reporter.measure.record import Device
 
 TABLE = json.loads(devices.DATA.read_text(encoding="utf-8"))
 
@@ -46,6 +47,22 @@ def test_an_unknown_identifier_is_unknown():
     assert product("iPhone99,1", "iPhone 40").name == "iPhone 40"
     assert product("iPhone99,1", "iPhone 40").soc == ""
     assert product("") == Product("")
+
+
+def test_a_device_of_a_record_is_named_where_the_record_does_not():
+    phone = Device(label="a", identifier="iPhone14,5", system="iOS")
+    assert named(phone) == Device(
+        label="a", identifier="iPhone14,5", system="iOS", product="iPhone 13", chip="Apple A15"
+    )
+    own = Device(identifier="iPhone14,5", product="mine", chip="A15 Bionic")
+    assert named(own) == own
+    for unknown in (Device(), Device(identifier="iPhone99,1", chip="A99")):
+        assert named(unknown) == unknown
+
+
+def test_a_simulator_has_no_chip_of_the_phone_that_it_simulates():
+    device = Device(identifier="iPhone14,5", product="Simulator", virtual=True)
+    assert named(device) == device
 
 
 def test_every_row_has_its_chip_and_every_chip_a_row():

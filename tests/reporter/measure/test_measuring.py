@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from misbehaving import REFUSED, model, right, told
 
+import migrate
 from reporter.measure import coreml, measuring, record
+from reporter.measure.given import GivenError
 from reporter.measure.identity import identify
 from reporter.measure.inputs import Schedule, controls, seeded
 from reporter.measure.record import RecordError
@@ -101,7 +103,7 @@ def test_every_unit_runs_every_input_and_repeat_and_the_neural_engine_a_cold_sta
     assert (found.evidence, found.simulation, found.stopped) == ("measured", "", "")
     assert found.model == identify(whole.model)
     assert found.device.label == "mine"
-    assert [made(found, unit) for unit in ("cpu", "gpu", "ane")] == [WHOLE] * 3
+    assert [made(found, unit) for unit in record.UNITS] == [WHOLE] * 4
     assert made(found, "ane", "cold") == [("seed-0", 0, "")]
     assert made(found, "cpu", "cold") == []
     assert found.runs[-1].start == "cold"  # no unit's first run is the cold one
@@ -120,11 +122,14 @@ def test_times_and_plans_belong_to_the_load_they_are_of(whole):
     first = [run for run in whole.found.runs if "load" in run.times]
     assert [(r.unit, r.input, r.repeat, r.start) for r in first] == [
         ("cpu", "seed-0", 0, ""), ("gpu", "seed-0", 0, ""), ("ane", "seed-0", 0, ""),
-        ("ane", "seed-0", 0, "cold"),
+        ("all", "seed-0", 0, ""), ("ane", "seed-0", 0, "cold"),
     ]  # fmt: skip
     assert all(run.times["predict"] >= 0 for run in whole.found.runs)
     planned = {(r.unit, r.start): r.plan.operations[0].planned for r in whole.found.runs if r.plan}
-    assert planned == {(r.unit, r.start): r.unit for r in first}
+    assert planned == {
+        ("cpu", ""): "cpu", ("gpu", ""): "gpu", ("ane", ""): "ane", ("all", ""): "ane",
+        ("ane", "cold"): "ane",
+    }  # fmt: skip
 
 
 def test_a_model_is_compiled_once_to_a_place_that_is_gone_afterwards(whole):
@@ -134,18 +139,26 @@ def test_a_model_is_compiled_once_to_a_place_that_is_gone_afterwards(whole):
 
 
 def test_what_is_finished_is_handed_over_after_each_unit(whole):
-    assert [len(one.runs) for one in whole.kept] == [4, 8, 9, 13]
-    assert [one.stopped[:8] for one in whole.kept] == [
-        "4 of 13 ",
-        "8 of 13 ",
-        "9 of 13 ",
-        "13 of 13",
-    ]
-    assert whole.kept[1].runs == whole.found.runs[:8]
+    counts = [len(one.runs) for one in whole.kept]
+    assert counts == sorted(counts)
+    assert {4, 8, 9, 13, 17} <= set(counts)
+    for one in whole.kept:
+        assert one.stopped == f"{len(one.runs)} of 17 runs were made before it was stopped"
+    assert whole.kept[counts.index(8)].runs == whole.found.runs[:8]
+
+
+def test_what_is_finished_is_handed_over_after_each_input(measured):
+    """A prediction takes half a second, and the process is looked at more often."""
+    seen = []
+    measured(Schedule(seeds=2, repeats=1), keep=seen.append, gpu="slow")
+    (after_one_input,) = [one for one in seen if len(one.runs) == 3]
+    assert made(after_one_input, "gpu") == [("seed-0", 0, "")]
+    planned = [bool(run.plan) for run in after_one_input.runs]
+    assert planned == [True, False, False]  # the GPU's is asked for after its predictions
 
 
 def test_progress_names_each_unit_and_input(whole):
-    assert whole.steps == 8
+    assert whole.steps == 10
     assert whole.texts == [
         "compiling m.mlmodel",
         "m.mlmodel on the CPU: seed-0",
@@ -155,6 +168,8 @@ def test_progress_names_each_unit_and_input(whole):
         "m.mlmodel on the Neural Engine, cold start: seed-0",
         "m.mlmodel on the Neural Engine: seed-0",
         "m.mlmodel on the Neural Engine: seed-1",
+        "m.mlmodel on the CPU, GPU and Neural Engine: seed-0",
+        "m.mlmodel on the CPU, GPU and Neural Engine: seed-1",
     ]
 
 
@@ -176,11 +191,15 @@ def test_own_inputs_take_the_place_of_seeds(measured):
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [({"z": 1}, "m.mlmodel has no input 'z': its inputs are x"), ({"x": 1, "q": 2}, "input 'q'")],
+    [
+        ({"z": (1,)}, "m.mlmodel has no input 'z': its inputs are x"),
+        ({"x": (1, 2, 3, 4), "q": (1,)}, "input 'q'"),
+        ({"x": (1, 2, 4, 3)}, "input 'x' has the shape 1x2x3x4, not 1x2x4x3"),
+    ],
 )
 def test_own_inputs_that_are_not_the_models_are_refused_first(measured, tmp_path, given, words):
-    with pytest.raises(RecordError, match=words):
-        measured(inputs={name: np.zeros(1) for name in given})
+    with pytest.raises(GivenError, match=words):
+        measured(inputs={name: np.zeros(shape) for name, shape in given.items()})
     assert not (tmp_path / "compiled.txt").exists()
 
 
@@ -189,8 +208,21 @@ def test_an_input_that_is_missing_is_refused(monkeypatch, tmp_path, one_layer):
     spec = one_layer("add", [(2,), (2,)])
     path = tmp_path / "two.mlmodel"
     path.write_bytes(spec.SerializeToString())
-    with pytest.raises(RecordError, match=r"lack 'in1': those of two\.mlmodel are in0, in1"):
+    with pytest.raises(GivenError, match=r"lack 'in1': those of two\.mlmodel are in0, in1"):
         measuring.measure(path, {"in0": np.zeros(2)})
+
+
+def test_a_model_that_only_its_own_app_can_load_is_refused_first(monkeypatch, tmp_path):
+    compiled = told(monkeypatch, tmp_path)
+    path = model(tmp_path / "m.mlmodel")
+    spec = migrate.load_spec(path)
+    layer = spec.neuralNetwork.layers[0]
+    layer.ClearField("activation")
+    layer.custom.className = "Mine"
+    path.write_bytes(spec.SerializeToString())
+    with pytest.raises(GivenError, match=r"m.mlmodel has custom layers \(Mine\)"):
+        measuring.measure(path)
+    assert not compiled.exists()
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
@@ -251,13 +283,13 @@ def test_units_that_hang_are_ended_and_the_others_go_on(measured):
 @pytest.mark.parametrize("how", ["raise", "9", "hang"])
 def test_a_model_that_cannot_be_compiled_fails_on_every_unit(measured, how):
     found = measured(seconds=1.0, compile=f"compile:{how}")
-    assert [made(found, unit) for unit in ("cpu", "gpu", "ane")] == [[("seed-0", 0, "compile")]] * 3
+    assert [made(found, unit) for unit in record.UNITS] == [[("seed-0", 0, "compile")]] * 4
 
 
 def test_a_plan_that_cannot_be_had_is_no_failure(measured):
     found = measured(gpu="plan:raise", ane="plan:11")
     assert made(found, "gpu") == made(found, "ane") == WHOLE
-    assert [run.unit for run in found.runs if run.plan] == ["cpu"]
+    assert [run.unit for run in found.runs if run.plan] == ["cpu", "all"]
 
 
 def test_what_the_neural_engines_compiler_says_is_kept_of_a_run_that_went_well(measured):
@@ -271,7 +303,7 @@ def test_what_the_neural_engines_compiler_says_is_kept_of_a_run_that_went_well(m
 def test_numbers_are_kept_whatever_they_are(measured):
     found = measured(Schedule(1, 1), gpu="nan", ane="shape")
     assert {r.unit: r.outputs["y"].shape for r in found.runs} == {
-        "cpu": (1, 2, 3, 4), "gpu": (1, 2, 3, 4), "ane": (1, 2, 3, 5)
+        "cpu": (1, 2, 3, 4), "gpu": (1, 2, 3, 4), "ane": (1, 2, 3, 5), "all": (1, 2, 3, 4)
     }  # fmt: skip
     assert np.isnan(found.runs[1].outputs["y"].array()).all()
 
@@ -292,7 +324,7 @@ def test_ctrl_c_keeps_what_is_finished(measured):
     assert made(seen[-1], "cpu") == WHOLE
     assert made(seen[-1], "gpu")[:2] == WHOLE[:2]
     assert made(seen[-1], "ane") == []
-    assert f"{len(seen[-1].runs)} of 13 runs were made" in seen[-1].stopped
+    assert f"{len(seen[-1].runs)} of 17 runs were made" in seen[-1].stopped
 
 
 @pytest.mark.skipif(ON_A_MAC, reason="there the model loads")
@@ -301,7 +333,8 @@ def test_core_ml_itself_is_asked_by_default(tmp_path, monkeypatch):
     monkeypatch.setattr(coreml, "available", lambda: True)
     found = measuring.measure(model(tmp_path / "m.mlmodel"), schedule=Schedule(1, 1))
     assert [(r.unit, r.failure.stage) for r in found.runs] == [
-        ("cpu", "compile"), ("gpu", "compile"), ("ane", "compile"), ("ane", "compile"),
+        ("cpu", "compile"), ("gpu", "compile"), ("ane", "compile"), ("all", "compile"),
+        ("ane", "compile"),
     ]  # fmt: skip
     assert "macOS" in found.runs[0].failure.message
 

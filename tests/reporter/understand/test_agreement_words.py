@@ -248,10 +248,11 @@ def test_ten_records_in_words(tmp_path):
     assert f"the ANE of {new}, label b is" in text[1]
     assert "in b2.json and diverges" in text[1]
     assert "label a, fails on iOS 16.2, 20C65" in text[2]
-    assert "iPhone14,6, label c, passes on iOS 16.2, 20C65 and does not run on iOS 17.0" in text[3]
+    small = "iPhone14,6, iPhone SE (3rd generation)"
+    assert f"{small}, label c, passes on iOS 16.2, 20C65 and does not run on iOS 17.0" in text[3]
     assert text[4].split(" fails on: ")[1] == (
-        f"{old}, label a; does not run on: iPhone14,6 (iOS 17.0, 21A329), label c; is in conflict "
-        f"on: {new}, label b; passes on: {new}, label a, and on {old}, label b, and on iPhone14,6 "
+        f"{old}, label a; does not run on: {small} (iOS 17.0, 21A329), label c; is in conflict "
+        f"on: {new}, label b; passes on: {new}, label a, and on {old}, label b, and on {small} "
         "(iOS 16.2, 20C65), label c"
     )
     assert not any("A15" in one for one in text)  # the chip that all three share sums up nothing

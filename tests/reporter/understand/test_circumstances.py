@@ -38,7 +38,16 @@ def said(*runs, device=MAC, evidence="measured", stopped="", names=("seed-0",)):
 def test_of_a_whole_record_of_a_good_mac_there_is_nothing_to_say():
     found = said(run("cpu"), run("ane"))
     assert (found.source, found.evidence, found.says) == ("r.json", "measured", ())
-    assert found.device == "desk, Mac15,3, Apple M3, macOS 14.4 (23E1)"
+    assert found.device == (
+        "desk, Mac15,3, MacBook Pro (14-inch, Nov 2023), Apple M3, macOS 14.4 (23E1)"
+    )
+
+
+def test_a_phone_whose_record_names_no_product_is_named():
+    phone = Device(label="a", system="iOS", version="17.4", identifier="iPhone14,5")
+    assert said(run("cpu"), device=phone).device == (
+        "a, iPhone14,5, iPhone 13, Apple A15, iOS 17.4"
+    )
 
 
 def test_a_record_that_was_stopped_is_incomplete():

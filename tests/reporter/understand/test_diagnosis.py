@@ -91,12 +91,29 @@ def test_one_unit_alone(unit):
 
 
 def test_of_equally_wrong_units_the_neural_engine_is_looked_at_first():
-    assert SUSPECTS == ("ane", "gpu", "all", "cpu")
+    assert SUSPECTS == ("ane", "gpu", "cpu", "all")
     same = wrong()
-    for units in itertools.combinations(("cpu", "all", "gpu", "ane"), 2):
+    for units in itertools.combinations(("all", "cpu", "gpu", "ane"), 2):
         assert diagnosed(**dict.fromkeys(units, same)).suspect == units[1]
     assert diagnosed(ane=right(), cpu=wrong()).suspect == "cpu"
     assert diagnosed(ane=wrong(), cpu=5 * wrong()).suspect == "cpu"
+
+
+def test_all_units_together_are_the_suspect_only_if_none_is_wrong_by_itself():
+    assert diagnosed(ane=wrong(), all=5 * wrong()).suspect == "ane"
+    assert diagnosed(ane=right(), all=wrong()).suspect == "all"
+    a_little = EXACT + 2 * 2.0**-9
+    assert diagnosed(ane=right(), all=a_little).suspect == "ane"
+    found = diagnosed(cpu=right(), ane=right(), all=wrong())
+    assert found.who[0] == "rounding explains the CPU and ANE, and not the ALL"
+
+
+def test_all_units_together_are_no_second_witness():
+    same = wrong()
+    said = "agree with each other and not with the reference"
+    assert said not in diagnosed(ane=same, all=same).who[0]
+    assert diagnosed(ane=same, all=same).who[0] == "rounding does not explain the ANE and ALL"
+    assert said in diagnosed(cpu=same, ane=same, all=same).who[0]
 
 
 def test_the_limit_decides_who_is_wrong():

@@ -46,6 +46,12 @@ def test_what_does_not(of, more):
     assert of(label="a", identifier="iPhone14,5") == of(label="a", identifier="iPhone14,5", **more)
 
 
+def test_a_product_that_the_record_does_not_name_is_of_the_table(of):
+    found = of(label="a", identifier="iPhone14,5")
+    assert (found.device, found.kind.identifier) == ("iPhone14,5, iPhone 13", "iPhone14,5")
+    assert of(label="a", identifier="iPhone99,1").device == "iPhone99,1"
+
+
 def test_without_a_label_each_record_is_by_itself(of):
     one, other = of("x.json", identifier="Mac14,2"), of("y.json", identifier="Mac14,2")
     assert one != other

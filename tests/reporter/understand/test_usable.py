@@ -62,6 +62,15 @@ def test_a_fact_that_is_missing_makes_an_answer_unknown():
     assert expected(Device(system="macOS", virtual=True))["neural_engine"] == "no"
 
 
+def test_a_simulator_is_called_one():
+    phone = PHONE.model_copy(update={"virtual": True, "product": "Simulator"})
+    (found,) = obstacles(phone)
+    assert found.code == "virtual"
+    assert found.says.startswith("A simulator has no usable Neural Engine")
+    assert found.advice == "Measure on a device itself."
+    assert expected(phone)["neural_engine"] == "no"
+
+
 def test_every_obstacle_says_what_to_do():
     bad = Device(system="macOS", version="12.1", chip="Intel", translated=True, virtual=True)
     found = obstacles(bad)

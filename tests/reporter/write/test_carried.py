@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from migrate import AnereportError
 from migrate.coreml import proto
 from reporter.measure.inputs import Schedule, seeded
 from reporter.write.carried import CarriedError, InputValue, input_sets
@@ -125,7 +126,7 @@ def test_an_optional_input_may_be_left_out(carried):
     ],
 )
 def test_inputs_that_are_not_the_models_are_refused(carried, given, words):
-    with pytest.raises(CarriedError, match=words):
+    with pytest.raises(AnereportError, match=words):
         carried(relu(), given)
 
 
@@ -138,10 +139,12 @@ def test_inputs_that_are_not_the_models_are_refused(carried, given, words):
         (np.zeros((3,), np.uint8), "not 3"),
         (np.full((3, 3, 4), 256), "its values are 0 to 255, whole"),
         (np.full((3, 3, 4), 0.5), "its values are 0 to 255, whole"),
+        (np.full((3, 3, 4), np.nan), "its values are 0 to 255, whole"),
+        (np.full((3, 3, 4), "a"), "its values are 0 to 255, whole"),
     ],
 )
 def test_an_image_that_is_none_is_refused(carried, array, words):
-    with pytest.raises(CarriedError, match=words):
+    with pytest.raises(AnereportError, match=words):
         carried(relu(color="rgb"), {"x": array})
 
 

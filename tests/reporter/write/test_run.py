@@ -109,7 +109,7 @@ def test_ctrl_c_leaves_a_record_of_what_is_finished(one, tmp_path, monkeypatch):
         running.run(one, out, Options(repeats=1), Impatient("m.mlmodel on the GPU: seed-0"))
     found = record.load(out)
     assert {run.unit for run in found.runs} == {"cpu"}
-    assert found.stopped == "2 of 7 runs were made before it was stopped"
+    assert found.stopped == "2 of 9 runs were made before it was stopped"
     assert not (tmp_path / "r.json.partial").exists()
 
 
@@ -187,7 +187,7 @@ def test_after_ctrl_c_the_next_call_goes_on(folder, tmp_path, monkeypatch):
         running.run(folder, out, options, Impatient("b.mlmodel on the GPU: seed-0"))
     assert not out.exists()
     assert names(tmp_path / "out.partial") == ["a.json", "b.json"]
-    assert record.load(tmp_path / "out.partial/b.json").stopped.startswith("1 of 4 runs")
+    assert record.load(tmp_path / "out.partial/b.json").stopped.startswith("1 of 5 runs")
     first = (tmp_path / "out.partial/a.json").read_bytes()
     (tmp_path / "compiled.txt").unlink()
     found = running.run(folder, out, options)
@@ -314,4 +314,4 @@ def test_ctrl_c_on_the_command_keeps_what_is_finished(one, tmp_path, command):
     assert f"what is finished is in {out}" in said
     found = record.load(out)
     assert [run.unit for run in found.runs][:2] == ["cpu", "cpu"]
-    assert f"{len(found.runs)} of 7 runs were made" in found.stopped
+    assert f"{len(found.runs)} of 9 runs were made" in found.stopped

@@ -202,7 +202,7 @@ def test_a_folder_of_somebody_elses_is_never_replaced(block, tmp_path):
         runner.write(block, theirs, Options(seeds=1, force=True))
 
 
-@pytest.mark.parametrize("kind", ["empty folder", "no model", "bad inputs"])
+@pytest.mark.parametrize("kind", ["empty folder", "no model", "bad inputs", "custom"])
 def test_what_cannot_be_run_leaves_nothing(block, tmp_path, kind):
     empty, options, source = tmp_path / "empty", Options(seeds=1), block
     empty.mkdir()
@@ -211,6 +211,11 @@ def test_what_cannot_be_run_leaves_nothing(block, tmp_path, kind):
     elif kind == "no model":
         source = tmp_path / "text.mlmodel"
         source.write_text("this is no model")
+    elif kind == "custom":
+        spec = small_block()
+        spec.neuralNetwork.layers[1].custom.className = "Mine"
+        source = tmp_path / "custom.mlmodel"
+        source.write_bytes(spec.SerializeToString())
     else:
         np.savez(tmp_path / "in.npz", a=np.zeros(2))
         options = Options(inputs=tmp_path / "in.npz")

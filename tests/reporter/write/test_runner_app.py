@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import swift_syntax as swift
 
+from reporter.understand.usable import SIMULATOR
 from reporter.write.rendering import render
 from reporter.write.runner import SOURCES
 
@@ -107,7 +108,7 @@ def test_the_app_calls_nothing_of_apples_that_is_not_in_the_list(sources):
         ("PlanReading.swift", "guard #available(iOS 17.4, *) else",
          "guard #available(iOS 17.0, *) else", "needs iOS (17, 4)"),
         ("DeviceFacts.swift", "process.physicalMemory", "process.hostName", "hostName"),
-        ("RunnerState.swift", "DeviceFacts.device(label: label)",
+        ("RunnerState.swift", "DeviceFacts.device(label: DeviceLabel.kept)",
          "UIDevice.current.identifierForVendor", "identifierForVendor: not in the list"),
         ("RunnerView.swift", "NavigationStack {", "NavigationShelf {", "NavigationShelf"),
         ("Outputs.swift", "CVPixelBufferGetWidth(", "CVPixelBufferGetBreadth(", "Breadth"),
@@ -165,6 +166,42 @@ def test_no_other_framework_is_imported(sources):
     lines = "\n".join(sources.values()).splitlines()
     found = {line.removeprefix("import ") for line in lines if line.startswith("import ")}
     assert found == {"Foundation", "CoreML", "CoreVideo", "SwiftUI", "UIKit"}
+
+
+def calls(text, function):
+    """The names that a function of a source uses, in order."""
+    (found,) = [
+        node
+        for node in swift.each(swift.tree(text))
+        if node.type == "function_declaration"
+        and swift.text(node.child_by_field_name("name")) == function
+    ]
+    return [use.name for use in swift.uses(found.child_by_field_name("body"))]
+
+
+def test_a_start_keeps_the_label_and_notes_that_the_app_is_in_front(sources):
+    used = calls(sources["RunnerState.swift"], "start")
+    assert used.index("keepLabel") < used.index("records")  # whose device has the label
+    assert used.index("noteFront") < used.index("everything")
+
+
+def test_records_are_shared_only_under_a_label_that_is_kept(sources):
+    view = sources["RunnerView.swift"]
+    before = view[: view.index("ShareLink(")].splitlines()
+    assert [line.strip() for line in before[-4:-1]] == [
+        "if !state.isLabelKept {",
+        'Button("Keep this label") { state.keepLabel() }',
+        "} else if !state.shared.isEmpty {",
+    ]
+    assert "label" not in calls(sources["Records.swift"], "assemble")  # a name is no label's
+
+
+def test_a_simulator_says_what_it_simulates_and_that_it_is_one(sources):
+    text = sources["DeviceFacts.swift"]
+    names = ("SIMULATOR_MODEL_IDENTIFIER", "SIMULATOR_RUNTIME_BUILD_VERSION")
+    assert all(text.count(f'simulated["{name}"]') == 1 for name in names)
+    assert f'product: simulated.isEmpty ? "" : "{SIMULATOR}"' in text
+    assert "virtual: simulated.isEmpty ? nil : true" in text
 
 
 def test_the_package_is_of_swift_5_and_ios_16_with_the_models_copied_as_they_are():
