@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from reporter.commands.lint import lint
 from reporter.commands.migrate import migrate
 from reporter.commands.run import run
 from reporter.commands.runner import runner
+from reporter.commands.schema import schema
 from reporter.commands.variants import variants
 
 REPORT, UNDERSTAND, MEASURE = "Report", "Understand", "Measure"
@@ -81,10 +83,11 @@ def main(
     """Report, and get around, wrong numbers from the Apple Neural Engine."""
 
 
-for panel, commands in {
-    REPORT: (create, migrate),
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    REPORT: (create, migrate, schema),
     UNDERSTAND: (explain, lint, variants),
     MEASURE: (run, runner, doctor),
-}.items():
+}
+for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

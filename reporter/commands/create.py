@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reporter.commands.options import Budget, Custom, Force, Inputs, Limit, Shape
 from reporter.commands.terminal import say_verdict, shown, the_model
 
+if TYPE_CHECKING:
+    from reporter.write.report import Report
+
+WITH_FROM = ("from_", "fb", "thread", "last_good", "forum_limit", "force")
+
 
 def create(
+    context: typer.Context,
     model: Annotated[
         Path | None,
         typer.Argument(
@@ -31,6 +38,9 @@ def create(
         list[str],
         typer.Option(help='A device of results that name none: "iPhone 14, iOS 16.2 (20C65)".'),
     ] = [],  # noqa: B006
+    last_good: Annotated[
+        str, typer.Option(help='The last system that was right, if you know one: "iOS 13.7".')
+    ] = "",
     tolerance: Annotated[
         float, typer.Option(help="Bound of |a - reference| / max(|reference|, 1).")
     ] = 0.01,
@@ -50,16 +60,38 @@ def create(
     ] = None,
     inputs: Inputs = None,
     custom: Custom = [],  # noqa: B006
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="A report's folder, to be written again without measuring."),
+    ] = None,
+    fb: Annotated[
+        str, typer.Option(help="The number that Feedback Assistant gave: FB12345678.")
+    ] = "",
+    thread: Annotated[str, typer.Option(help="Web address where it is discussed.")] = "",
+    forum_limit: Annotated[
+        int | None,
+        typer.Option(help="Characters of forum.md at most (default: 7000).", show_default=False),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Bundle model, results, divergence table and repro script into a report ready to file.
+
+    With --from, a report that is there is written again: with the numbers that it was filed under,
+    and what you wrote in its notes.md. Nothing is measured then.
 
     Example: anereport create Block.mlmodel --record record.json
     """
     from reporter.measure.results import parse_shape
     from reporter.understand.understood import Bounds
     from reporter.write import create as creating
+    from reporter.write import report_folder
+    from reporter.write.stated import Stated
 
+    stated = Stated(fb, thread, last_good, forum_limit)
+    if from_ is not None:
+        _nothing_else(context)
+        _say(report_folder.again(from_, stated), from_)
+        return
     found = list(record)
     if model is None:
         model = the_model()
@@ -76,10 +108,36 @@ def create(
         migration=migration,
         variants=variants,
         inputs=inputs,
+        stated=stated,
     )
     target = out or Path(f"{model.stem}-report")
     with shown() as progress:
         report = creating.create(model, target, options, progress)
+    _say(report, target)
+
+
+def _nothing_else(context: typer.Context) -> None:
+    """Raise AnereportError for what was given beside --from and would need measuring."""
+    from migrate import AnereportError
+
+    given = [
+        "the model" if parameter.param_type_name == "argument" else parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name and parameter.name not in WITH_FROM and _given(context, parameter.name)
+    ]
+    if given:
+        raise AnereportError(f"--from measures nothing: leave out {', '.join(given)}")
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _say(report: Report, target: Path) -> None:
+    """Print what was found, what is missing, and where the report is."""
+    from reporter.write import report_folder
+
     if report.verdict:
         typer.echo(report.verdict)
     for finding in report.model.findings:
@@ -89,4 +147,10 @@ def create(
     for missing in report.missing:
         typer.echo(f"not measured: {missing.what}; to measure: {missing.command}")
     typer.echo(f"repro.py: {report.repro.status}")
-    typer.echo(f"wrote {target}/report.md, and {target}/{model.stem}-report.zip to attach")
+    typer.echo(f"wrote {target}/report.md, and {target}/{report_folder.archive(report)} to attach")
+    if not report.notes:
+        typer.echo(
+            f"{target}/notes.md is yours to write, what you did and saw yourself: generated "
+            "reports that nobody looked over are treated as spam; "
+            f"then: anereport create --from {shlex.quote(str(target))}"
+        )

@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reporter.understand.cells import SEVERITY, STATES, UNITS
+from reporter.understand.cells import SEVERITY, STATES, UNITS, Cell, State, Word
+from reporter.understand.origin import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
-
-    from reporter.understand.cells import Cell, State, Word
-    from reporter.understand.origin import Origin
 
 BAD: tuple[State, ...] = ("wrong", "failed", "flaky")
 

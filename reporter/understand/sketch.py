@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import migrate
+from reporter.understand.assessment import Assessment
 from reporter.understand.divergence import axes
 from reporter.understand.grid import Axis, Grid, graded, reduced
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reporter.understand.assessment import Assessment
     from reporter.understand.diagnosis import Diagnosis, Numbers
 
     Array = NDArray[np.float64]

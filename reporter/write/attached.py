@@ -1,4 +1,4 @@
-"""What other commands made of a model, as its report carries it: its migration, its variants."""
+"""What other commands made of a model, as its report carries it: migration, variants, shrink."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from migrate import AnereportError
-from reporter.write import attached_migration, attached_variants
+from reporter.write import attached_migration, attached_shrink, attached_variants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from reporter.understand.reading import Reading
     from reporter.understand.reference import Referee
 
-FOLDERS = (attached_migration.FOLDER, attached_variants.FOLDER)
+FOLDERS = (attached_migration.FOLDER, attached_variants.FOLDER, attached_shrink.FOLDER)
 
 
 @dataclass(frozen=True)
 class Attached:
-    """A model's migration and variants, if there are any; `aside` says why some are not taken."""
+    """A model's migration, variants and shrink, if any; `aside` says why some are not taken."""
 
     migrated: attached_migration.Attached | None = None
     varied: attached_variants.Attached | None = None
+    shrinking: attached_shrink.Attached | None = None
     aside: tuple[str, ...] = ()
 
     @property
@@ -48,6 +49,11 @@ class Attached:
     def readings(self) -> tuple[Reading, ...]:
         """What records of the variants say."""
         return self.varied.readings if self.varied else ()
+
+    @property
+    def shrunk(self) -> attached_shrink.ShrunkFacts | None:
+        """What the shrink found."""
+        return self.shrinking.facts if self.shrinking else None
 
     def records(self, evidence: set[str]) -> list[tuple[Path, Record]]:
         """Return the records that the folders keep, of this evidence."""
@@ -79,7 +85,7 @@ class Attached:
 
     def write(self, folder: Path) -> None:
         """Write what is known, and the models that it is of, into a report's folder."""
-        for each in (self.migrated, self.varied):
+        for each in (self.migrated, self.varied, self.shrinking):
             if each:
                 each.write(folder)
 
@@ -101,4 +107,6 @@ def find(
         return Attached()
     migrated, unread = attached_migration.find(model, identity, migration)
     varied, unvaried = attached_variants.find(model, identity, variants)
-    return Attached(migrated, varied, tuple(filter(None, (unread, unvaried))))
+    shrinking, unshrunk = attached_shrink.find(model, identity)
+    aside = tuple(filter(None, (unread, unvaried, unshrunk)))
+    return Attached(migrated, varied, shrinking, aside)

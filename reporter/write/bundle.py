@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's own beginning of time: no clock in the archive
-SCHEMAS = {"manifest.json": b'"anereport.variants/', "Inputs/jobs.json": b'"anereport.runner/'}
+SCHEMAS = {
+    "report.json": b'"anereport.report/',
+    "migration.json": b'"anereport.migration/',
+    "manifest.json": b'"anereport.variants/',
+    "shrink.json": b'"anereport.shrink/',
+    "Inputs/jobs.json": b'"anereport.runner/',
+}
+RECORD = b'"anereport.record/'
+SOURCE = b"# written by anereport "
+HEAD = 100  # bytes, in which a JSON file of ours says what it is
 
 
 class OutputError(AnereportError):
@@ -121,20 +130,24 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def _ours(folder: Path) -> bool:
-    """Tell whether a folder is empty, or one of a report, a migration, a source, records, SCHEMAS.
+    """Tell whether a folder is empty, one of SCHEMAS, a source, or holds records and nothing else.
 
     Others have files of those names too, so they are looked into.
     """
-    names = {path.name for path in folder.iterdir()}
-    made = {"report.json", "migration.json", "shrink.json"} & names or names <= {
-        "model.py",
-        "weights.npz",
-    }
-    for file, schema in SCHEMAS.items():
-        if (folder / file).is_file():
-            with (folder / file).open("rb") as stream:
-                made = made or schema in stream.read(100)
-    return bool(made) or all(name.endswith(".json") for name in names)
+    inside = list(folder.iterdir())
+    only_source = {path.name for path in inside} <= {"model.py", "weights.npz"}
+    return (
+        any(_says(folder / file, schema) for file, schema in SCHEMAS.items())
+        or (only_source and _says(folder / "model.py", SOURCE, -1))
+        or all(_says(path, RECORD) for path in inside)
+    )
+
+
+def _says(file: Path, text: bytes, size: int = HEAD) -> bool:
+    """Tell whether a text is in the first bytes of a file, of size -1 in any of them."""
+    with suppress(OSError), file.open("rb") as stream:
+        return text in stream.read(size)
+    return False
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -144,7 +157,7 @@ def _replace(temporary: Path, path: Path) -> None:
         if path.exists():
             path.rename(old)
         temporary.rename(path)
-    except OSError:
+    except BaseException:
         if old.exists() and not path.exists():
             old.rename(path)
         raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import migrate
 from migrate import AnereportError
 from reporter.measure import arrays, coreml, inputs, measuring, results, subject
+from reporter.measure.given import check_inputs, custom_classes
 from reporter.measure.identity import identify
 from reporter.measure.record import Record, RecordError, dumps, of
 from reporter.progress import Progress, Silent
@@ -19,13 +20,13 @@ from reporter.understand import cells, comparison, listed_faults
 from reporter.understand import understood as understanding
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
-from reporter.write import attached, package_repro
+from reporter.write import attached, notes, package_repro, report_file, report_folder
 from reporter.write import report as reports
 from reporter.write import repro as repros
-from reporter.write.bundle import check_free, copy, new_folder, say, zip_folder
+from reporter.write.bundle import check_free, copy, new_folder, say
 from reporter.write.program_facts import program_facts
 from reporter.write.redact import redact
-from reporter.write.venues import feedback, forum, html, json_, markdown
+from reporter.write.stated import Stated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +37,7 @@ if TYPE_CHECKING:
     from reporter.write.repro import Repro
 
 MODELS = (".mlmodel", ".mlpackage")
-ZIPPED = (markdown, html, json_)
-POSTED = (forum, feedback)
 STEPS = 6  # of progress
-FOR_FEEDBACK = (
-    "report.md", "report.html", "report.json", "repro.py", "records", *attached.FOLDERS,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,12 +55,14 @@ class Options:
     migration: Path | None = None
     variants: Path | None = None
     inputs: Path | None = None
+    stated: Stated = field(default_factory=Stated)
 
 
 def create(model: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
     """Write the report's folder and return the Report; nothing is left behind on failure."""
     progress = progress or Silent()
     check_free(out, options.force)
+    notes.read(out)  # what cannot be read is said before long work
     if options.run_script and options.script is None:
         raise AnereportError("--run-script runs the script that --script names: name one")
     if options.devices and not options.records:
@@ -90,13 +88,16 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     progress.step("running the repro script in a clean process")
     repro = _repro(model, facts, options)
     report = reports.compose(
-        facts, understood, options.devices, repro, known.migration, known.readings
-    )
+        facts, understood, options.devices, repro, known.migration, known.readings,
+        known.shrunk,
+    )  # fmt: skip
+    report = report_file.as_kept(options.stated.into(report))
     progress.step("writing")
     with new_folder(out, options.force) as folder:
         bundled = [(n, p, r) for n, (p, r) in zip(names, every, strict=True) if known.needs(r)]
-        _write(folder, report, model, bundled, known)
-    return report
+        _bundle(folder, report, model, bundled, known)
+        report_folder.keep_notes(out, folder)
+        return report_folder.fill(folder, report)
 
 
 def _records(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[Path, Record]]:
@@ -120,7 +121,7 @@ def _results(
     kept = known.records({r.evidence for _, r in _records(found)})
     if not any(not isinstance(r, Record) or of(r, facts.identity) for _, r in found):
         found += [(path, r) for path, r in kept if of(r, facts.identity)]
-    if not found and coreml.available():
+    if not found and coreml.available() and not custom_classes(model):
         progress.step("measuring on this Mac")
         measured = measuring.measure(model, _given(model, options), progress=progress)
         found = [(Path("measured here"), measured)]
@@ -185,7 +186,7 @@ def _given(model: Path, options: Options) -> dict[str, Any]:
     if options.inputs is None:
         return {}
     given = arrays.load_inputs(options.inputs)
-    measuring.check_inputs(given, model)
+    check_inputs(given, model)
     return given
 
 
@@ -214,7 +215,7 @@ def _repro(model: Path, facts: ModelFacts, options: Options) -> Repro:
     return replace(repros.execute(script, model), building=building)
 
 
-def _write(
+def _bundle(
     folder: Path,
     report: Report,
     model: Path,
@@ -228,14 +229,6 @@ def _write(
     for name, path, result in found:
         _keep(result, path, folder / "records" / name)
     known.write(folder)
-    for venue in ZIPPED:
-        say(folder / venue.FILE, venue.text(report))
-    members = [name for name in (*FOR_FEEDBACK, model.name) if (folder / name).exists()]
-    archive = folder / f"{model.stem}-report.zip"
-    zip_folder(folder, members, archive)
-    report = replace(report, attachments=((archive.name, archive.stat().st_size),))
-    for venue in POSTED:
-        say(folder / venue.FILE, venue.text(report))
 
 
 def _keep(result: Record | Listing, path: Path, target: Path) -> None:

@@ -21,6 +21,7 @@ from reporter.understand.agreement_words import statements
 from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
 from reporter.understand.verdict import sides
+from reporter.write.questions import questions
 
 LONGEST = 200  # characters of a name that are shown
 LONGEST_SENTENCE = 600  # of a sentence that holds names
@@ -29,6 +30,13 @@ LONGEST_SENTENCE = 600  # of a sentence that holds names
 def render(template: str, **values: Any) -> str:
     """Return a template filled in; a value that it needs and does not get is an error."""
     return _environment().get_template(template).render(**values)
+
+
+def blocks(template: str, **values: Any) -> dict[str, str]:
+    """Return the blocks of a template by name, each filled in, in the template's order."""
+    found = _environment().get_template(template)
+    context = found.new_context(values)
+    return {name: "".join(block(context)) for name, block in found.blocks.items()}
 
 
 @functools.cache
@@ -46,6 +54,7 @@ def _environment() -> Environment:
         sentences,
         statements,
         sentence,
+        questions,
         text,
         cell,
         plain,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import migrate
 from reporter.measure.identity import ModelIdentity, identify
@@ -15,23 +15,27 @@ from reporter.measure.record import Device
 from reporter.understand.agreement import Agreement
 from reporter.understand.assessment import LIMIT
 from reporter.understand.comparison import Comparison
-from reporter.understand.reading_words import brief, sentences
+from reporter.understand.explanation import Explanation
+from reporter.understand.incidents import Incident
+from reporter.understand.migrated import Variant
+from reporter.understand.reading_words import brief, sentences, smallest
+from reporter.understand.sides import Placement, least
+from reporter.understand.verdict import Verdict
+from reporter.write.attached_shrink import ShrunkFacts
 from reporter.write.missing import Missing, missing
 from reporter.write.pictures.figures import chosen
+from reporter.write.repro import Repro
 from reporter.write.summary import ordered, summary, title
 
 if TYPE_CHECKING:
-    from reporter.understand.explanation import Explanation
-    from reporter.understand.incidents import Incident
     from reporter.understand.judged import Judged
-    from reporter.understand.migrated import Migration, Variant
+    from reporter.understand.migrated import Migration
     from reporter.understand.reading import Reading
     from reporter.understand.understood import Understood
-    from reporter.understand.verdict import Verdict
-    from reporter.write.repro import Repro
 
-SCHEMA = "anereport.report/1"
+SCHEMA: Literal["anereport.report/2"] = "anereport.report/2"
 UNKNOWN = str(Device())
+FORUM_LIMIT = 7000  # characters of the post, chosen here: the forum's own is not documented
 PACKAGES = ("anereport", "coremltools", "numpy", "torch")
 
 
@@ -110,6 +114,7 @@ class ReadingFacts:
     sentences: tuple[str, ...]
     brief: tuple[str, ...]  # the same where there is little room
     tried: tuple[Tried, ...]
+    smallest: str = ""  # a sentence: the smallest variant that fails
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,15 @@ class Report:
     explanations: tuple[Explanation, ...] = ()
     incidents: tuple[Incident, ...] = ()
     agreement: Agreement = field(default_factory=Agreement)  # of several devices
+    placement: Placement | None = None  # of all plans in the model's records the least
+    last_good: str = ""  # the last system that was right, stated by the user
+    shrunk: ShrunkFacts | None = None
+    forum_limit: int = FORUM_LIMIT
     attachments: tuple[tuple[str, int], ...] = ()
-    schema: str = field(default=SCHEMA)
+    feedback: str = ""  # the number it was filed under: "FB12345678"
+    thread: str = ""  # the address where it is discussed
+    notes: str = ""  # what the user wrote of it, as Markdown
+    schema: Literal["anereport.report/2"] = SCHEMA
 
 
 def model_facts(path: Path, custom: Sequence[str] = ()) -> ModelFacts:
@@ -216,12 +228,15 @@ def compose(
     repro: Repro,
     migration: Migration | None = None,
     readings: Sequence[Reading] = (),
+    shrunk: ShrunkFacts | None = None,
 ) -> Report:
     """Return the report of these results, of the model's migration and its variants if any."""
     comparisons, bounds = chosen(ordered(understood.comparisons)), understood.bounds
     migrated = _migrated(migration, facts) if migration else None
     verdicts = migrated.verdicts if migrated else ()
+    placements = [c.placement for c in understood.circumstances if c.placement]
     simulated = any(c.simulated for c in comparisons) or any(v.simulated for v in verdicts)
+    simulated = simulated or (shrunk is not None and shrunk.simulated)
     return Report(
         title=title(facts.identity.name, comparisons),
         verdict=understood.verdict if any(c.diagnosis for c in comparisons) else "",
@@ -236,6 +251,8 @@ def compose(
         explanations=understood.explanations,
         incidents=understood.incidents,
         agreement=understood.agreement if understood.agreement.shown else Agreement(),
+        placement=least(placements),
+        shrunk=shrunk,
         missing=missing(facts, comparisons, repro, readings, migrated),
         repro=repro,
         software=software(),
@@ -267,7 +284,11 @@ def _reading(reading: Reading) -> ReadingFacts:
     measured = [v for v in reading.variants if v.attempts]
     simulated = reading.place is not None and reading.place.evidence == "simulated"
     return ReadingFacts(
-        simulated, sentences(reading), brief(reading), tuple(map(_tried_variant, measured))
+        simulated,
+        sentences(reading),
+        brief(reading),
+        tuple(map(_tried_variant, measured)),
+        " ".join(smallest(reading)),
     )
 
 

@@ -38,7 +38,9 @@ from coremltools.models.neural_network import NeuralNetworkBuilder  # noqa: E402
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 THREAD = SAMPLES / "thread-720810.txt"
-COMMANDS = ("create", "migrate", "explain", "lint", "variants", "run", "runner", "doctor")
+COMMANDS = (
+    "create", "migrate", "schema", "explain", "lint", "variants", "run", "runner", "doctor",
+)  # fmt: skip
 LINUX = pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is here")
 
 
@@ -467,7 +469,7 @@ def test_with_records_it_ends_in_a_verdict(model, monkeypatch):
     put(Path("after.json"), after)
     result = done("migrate", model, "--record", "before.json", "--record", "after.json")
     lines = result.stdout.splitlines()
-    assert lines[0] == "verdict: Tiny.mlpackage on my phone (20C65): avoids the bug"
+    assert lines[0] == "verdict: Tiny.mlpackage on my phone, iPhone14,2 (20C65): avoids the bug"
     assert lines[1].startswith("  the NeuralNetwork is wrong (")
     assert lines[-2].endswith(" of Tiny.mlpackage are planned on the Neural Engine")
     assert "to measure" not in result.stdout
@@ -798,7 +800,7 @@ def test_an_interruption(model, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(creating, "_write", interrupted)
+    monkeypatch.setattr(creating, "_bundle", interrupted)
     before = listing(Path())
     result = run("create", model, "--out", "new/out")
     assert result.exit_code == 130

@@ -73,11 +73,11 @@ CASES = {
     ),
     "gives NaN": Case(
         "nan", ["", "", "", ""], "diverges: output 'y' on the ANE, inf times",
-        ["Rounding explains the CPU and GPU, and not the ANE"], WRONG,
+        ["Rounding explains the CPU, GPU and ALL, and not the ANE"], WRONG,
     ),
     "is flaky": Case(
         "flaky", ["", "", "", ""], "diverges: output 'y' on the ANE, in 2 of 3 runs, ",
-        ["Rounding explains the CPU and GPU, and not the ANE in 2 of 3 runs",
+        ["Rounding explains the CPU, GPU and ALL, and not the ANE in 2 of 3 runs",
          "The ANE is flaky: 1 of 2 repeats differ in bits from the first call"], WRONG,
     ),
     "gives the CPU's bits": Case(

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from migrate import ENVELOPE_K, AnereportError, channels
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 FAR = 1e100  # envelopes; further off is not told apart, so that squares stay finite
+NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _number(value: Any) -> Any:
+    """Return what a file has as a string where JSON lacks the number; all else as it is."""
+    return NOT_FINITE.get(value, value) if isinstance(value, str) else value
 
 
 class EvidenceError(AnereportError):
@@ -37,7 +44,7 @@ class Signature:
 
     code: str
     title: str
-    numbers: tuple[tuple[str, float | int | str], ...]
+    numbers: tuple[tuple[str, Annotated[float | int | str, BeforeValidator(_number)]], ...]
     says: str
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from reporter.write.pictures import figures
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from reporter.write.report import Report
 
 FILE = "report.html"
-SECTION = "<h2>"  # no text has one: it is escaped
+SECTION, DETAILS = "<h2>", "<h2>Details</h2>"  # no text has one: it is escaped
+HEADING = re.compile(r"<h3>(.*?)</h3>", re.DOTALL)
 
 
 def text(report: Report) -> str:
@@ -22,11 +24,22 @@ def text(report: Report) -> str:
 
     body = to_html(markdown.text(report), extensions=["tables", "fenced_code"])
     first, section, rest = body.partition(SECTION)
-    return render(
+    rest, details, folded = rest.partition(DETAILS)
+    page = render(
         "report.html",
         report=report,
         first=Markup(first),
-        rest=Markup(section + rest),
+        rest=Markup(section + rest + details + _folded(folded)),
         outputs=figures.of_outputs(report),
         network=figures.of_network(report),
+    )
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in page)
+
+
+def _folded(details: str) -> str:
+    """Return sections, each behind its heading."""
+    before, *parts = HEADING.split(details)
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return before + "".join(
+        f"<details>\n<summary>{heading}</summary>{body}</details>\n" for heading, body in pairs
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reporter.understand.assessment import CAVEAT
+from reporter.write import notes
 from reporter.write.rendering import render
 
 if TYPE_CHECKING:
@@ -15,4 +16,4 @@ FILE = "report.md"
 
 def text(report: Report) -> str:
     """Return the report as Markdown."""
-    return render("report.md", report=report, caveat=CAVEAT)
+    return render("report.md", report=report, caveat=CAVEAT, notes=notes.markdown(report.notes))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reporter.measure.identity import ModelIdentity
-from reporter.measure.record import Device, Failure, Record, Run
+from reporter.measure.record import Device, Failure, Plan, PlannedOperation, Record, Run
 from reporter.measure.simulate import values
 from reporter.understand.circumstances import circumstances
 
@@ -154,3 +154,18 @@ def test_the_bits_of_every_input_count():
     ]
     (printed,) = said(*runs, names=("seed-0", "b")).printed
     assert ELSEWHERE not in printed
+
+
+def planned(unit, *places):
+    operations = tuple(
+        PlannedOperation(name=f"op{i}", kind="convolution", planned=place)
+        for i, place in enumerate(places)
+    )
+    return run(unit, plan=Plan(operations=operations))
+
+
+def test_the_placement_is_the_least_of_the_neural_engines_plans():
+    assert said(run("ane")).placement is None
+    assert said(planned("cpu", "cpu")).placement is None
+    found = said(planned("ane", "ane", "ane"), planned("ane", "ane", "cpu")).placement
+    assert (found.planned, found.total, found.elsewhere) == (1, 2, ("op1",))

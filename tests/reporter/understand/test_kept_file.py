@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from pydantic import BaseModel
 
@@ -43,6 +45,22 @@ def test_what_is_wrong_with_it_is_one_sentence(tmp_path, content, words):
     with pytest.raises(MineError, match=words) as caught:
         read(tmp_path / "mine.json")
     assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Plain:
+    counts: tuple[int, ...]
+    ratio: float
+
+
+def test_a_dataclass_comes_back_too_and_its_faults_name_the_text():
+    def read(text):
+        return kept_file.loads(text, "a text", Plain, "mine/1", MineError, "anereport mine")
+
+    found = read('{"schema": "mine/1", "counts": [1], "ratio": "-Infinity"}')
+    assert found == Plain((1,), float("-inf"))
+    with pytest.raises(MineError, match=r"^a text: ratio: Field required: run anereport mine"):
+        read('{"schema": "mine/1", "counts": [1]}')
 
 
 def test_without_the_file_the_command_is_named(tmp_path):

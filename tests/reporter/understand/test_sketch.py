@@ -14,7 +14,7 @@ import migrate
 from reporter.measure import simulate
 from reporter.understand import comparison
 from reporter.understand.reference import Referee
-from reporter.write.venues.json_ import _plain
+from reporter.write.report_file import tree
 
 DRAW = np.random.RandomState(0)
 
@@ -189,7 +189,7 @@ def test_the_limit_is_a_step_of_the_map():
 def test_a_sketch_of_a_million_noisy_values_is_small():
     reference = DRAW.randn(1, 1000, 40, 25)
     values = reference * np.exp(DRAW.randn(*reference.shape) * 4)
-    text = json.dumps(_plain(sketch_of(values, reference, rmse=0.01)), indent=1)
+    text = json.dumps(tree(sketch_of(values, reference, rmse=0.01)), indent=1)
     assert len(text) < 60_000
 
 

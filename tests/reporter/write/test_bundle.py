@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import time
@@ -11,6 +12,8 @@ import pytest
 
 from reporter.write import bundle
 from reporter.write.bundle import OutputError, check_free, new_folder, write_file, zip_folder
+
+OLD = '{"schema": "anereport.report/2"}'
 
 
 def listing(folder):
@@ -59,7 +62,7 @@ def test_the_old_output_survives_a_body_that_raises(tmp_path, kind):
     target = tmp_path / "out"
     if kind == "folder":
         target.mkdir()
-        (target / "report.json").write_text("old")
+        (target / "report.json").write_text(OLD)
     else:
         target.write_text("old")
     before = listing(tmp_path)
@@ -73,7 +76,7 @@ def test_an_existing_output_is_refused_before_the_body_runs(tmp_path, kind):
     target = tmp_path / "out"
     target.write_text("old") if kind == "file" else target.mkdir()
     if kind == "folder":
-        (target / "report.json").write_text("old")
+        (target / "report.json").write_text(OLD)
     before = listing(tmp_path)
     with pytest.raises(OutputError, match=r"exists already: .*--force"):
         enter(target, False)
@@ -85,7 +88,7 @@ def test_force_replaces_all_of_the_old(tmp_path, kind):
     target = tmp_path / "out"
     if kind == "folder":
         target.mkdir()
-        (target / "report.json").write_text("old")
+        (target / "report.json").write_text(OLD)
     else:
         target.write_text("old")
     replace_with_new(target)
@@ -131,7 +134,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
 def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     target = tmp_path / "out"
     target.mkdir()
-    (target / "report.json").write_text("old")
+    (target / "report.json").write_text(OLD)
     before = listing(tmp_path)
     real = Path.rename
 
@@ -226,23 +229,69 @@ def test_another_content_is_another_zip(tmp_path):
     assert (tmp_path / "1.zip").read_bytes() != (tmp_path / "2.zip").read_bytes()
 
 
-@pytest.mark.parametrize("content", [{"photo.jpg"}, {"a.json", "b.txt"}, {"sub"}])
+def head(schema):
+    """The beginning of a JSON file of ours, as all are written: indented, the schema first."""
+    return json.dumps({"schema": f"anereport.{schema}", "more": 1}, indent=1)
+
+
+RECORD = head("record/1")
+PYTHON = "class Block(nn.Module):  # written by anereport 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"photo.jpg": "a picture"},
+        {"a.json": RECORD, "b.txt": "notes"},
+        {"sub/a.json": RECORD},
+        {"package.json": '{"name": "shop"}', "tsconfig.json": '{"strict": true}'},
+        {"a.json": RECORD, "package.json": '{"name": "shop"}'},
+        {"a.json": json.dumps({"notes": "x" * 200, "schema": "anereport.record/1"})},
+        {"report.json": '{"coverage": 81}'},
+        {"report.json": RECORD, "thesis.tex": "mine"},
+        {"migration.json": '{"from": "v1"}', "x": ""},
+        {"shrink.json": "[]", "x": ""},
+        {"manifest.json": head("record/1"), "x": ""},
+        {"Inputs/jobs.json": "[]"},
+        {"model.py": "class Mine: pass\n"},
+        {"model.py": "class Mine: pass\n", "weights.npz": "mine"},
+        {"weights.npz": "mine"},
+        {"model.py": PYTHON, "train.py": "mine"},
+    ],
+)
 def test_force_leaves_a_folder_alone_that_is_not_ours(tmp_path, content):
     target = tmp_path / "out"
-    target.mkdir()
-    for name in content:
-        (target / name).write_text("theirs")
+    filled_with(target, content)
     before = listing(tmp_path)
     with pytest.raises(OutputError, match="anereport did not write"):
         enter(target, True)
     assert listing(tmp_path) == before
 
 
-@pytest.mark.parametrize("content", [set(), {"a.json", "b.json"}, {"migration.json", "x"}])
+def filled_with(folder, content):
+    folder.mkdir()
+    for name, text in content.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"a.json": RECORD, "b.json": RECORD},
+        {"a": RECORD},
+        {"report.json": head("report/1"), "x": ""},
+        {"migration.json": head("migration/2"), "x": ""},
+        {"shrink.json": head("shrink/1"), "x": ""},
+        {"manifest.json": head("variants/1"), "x": ""},
+        {"Inputs/jobs.json": head("runner/1"), "x": ""},
+        {"model.py": f"{'import torch' * 20}\n{PYTHON}"},
+        {"model.py": PYTHON, "weights.npz": "ours"},
+    ],
+)
 def test_force_replaces_a_folder_that_is_empty_or_ours(tmp_path, content):
     target = tmp_path / "out"
-    target.mkdir()
-    for name in content:
-        (target / name).write_text("ours")
+    filled_with(target, content)
     replace_with_new(target)
     assert listing(tmp_path) == {"out": None, "out/new.txt": b"new"}

@@ -575,6 +575,8 @@ def test_a_package_that_was_changed_is_refused(files):
 
 def test_a_migration_that_cannot_be_read_is_refused(files):
     (files.out / "migration.json").write_text("{")
+    refused(files, OutputError, files.before, words="a folder that anereport did not write")
+    (files.out / "migration.json").write_text('{"schema": "anereport.migration/2",')
     refused(files, MigrationError, files.before, words="cannot read")
     (files.out / "migration.json").write_text('{"schema": "anereport.migration/1"}')
     refused(files, MigrationError, files.before, words="run anereport migrate again")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jinja2 import TemplateNotFound, UndefinedError
 from markdown import markdown
 from markdown_it import MarkdownIt
+from small_reports import measured
 
 from reporter.write import rendering
 from reporter.write.rendering import render
@@ -178,3 +179,17 @@ def test_every_template_compiles():
     assert {"report.md", "report.html", "forum.md", "feedback.txt", "repro.py"} <= set(names)
     for name in names:
         environment.get_template(name)
+
+
+def test_blocks_are_those_of_the_template_filled_in_and_in_its_order():
+    found = rendering.blocks(
+        "forum.md", report=measured(feedback="FB1234567"), title="A title", script="", notes="",
+        fenced=True, values=lambda c, most: f"{c.output} {most}", units=lambda c, tolerance: "",
+    )  # fmt: skip
+    assert list(found)[:3] == ["title", "filed", "simulated"]
+    assert list(found)[-2:] == ["script", "missing"]
+    assert found["title"] == "Title: A title\n"
+    assert found["filed"] == "Filed with Apple as FB1234567.\n"
+    assert "\noutput 99\n" in found["table"]
+    assert "\noutput 3\n" in found["short_table"]
+    assert found["notes"] == found["missing"] == ""

@@ -10,6 +10,7 @@ from reporter.measure.identity import ModelIdentity
 from reporter.understand.circumstances import Circumstances
 from reporter.understand.comparison import Comparison, UnitResult
 from reporter.understand.divergence import Row, Table, compare
+from reporter.understand.sides import Placement
 from reporter.understand.understood import Bounds, Understood
 from reporter.write import report as reports
 from reporter.write.report import ModelFacts, compose, model_facts, software
@@ -225,3 +226,11 @@ def test_what_is_in_doubt_stands_beside_its_device():
         ("a Mac", ("it is no Mac", "b.json is incomplete")), ("a phone", ()),
     ]  # fmt: skip
     assert report.printed == ("it printed 'E5RT'",)
+
+
+def test_of_several_records_plans_the_least_is_told():
+    whole, part = Placement(3, 3, ()), Placement(1, 3, ("a", "b"))
+    known = [Circumstances("r.json", "a Mac", "measured", placement=p) for p in (whole, None, part)]
+    understood = Understood(Bounds(), (), circumstances=tuple(known))
+    assert compose(FACTS, understood, (), Repro("", "anereport", "")).placement == part
+    assert composed(compared()).placement is None

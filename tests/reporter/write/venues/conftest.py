@@ -22,6 +22,7 @@ from reporter.understand.reference import PROGRAM_METHOD
 from reporter.understand.sides import Outcome, Placement, Side
 from reporter.understand.signatures import Signature
 from reporter.understand.verdict import Verdict
+from reporter.write.attached_shrink import ShrunkFacts
 from reporter.write.report import (
     DeviceFact,
     FeatureFact,
@@ -29,7 +30,9 @@ from reporter.write.report import (
     MigrationFacts,
     Missing,
     ModelFacts,
+    ReadingFacts,
     Report,
+    Tried,
 )
 from reporter.write.repro import Repro
 
@@ -319,6 +322,45 @@ def hostile_report():
     )
 
 
+def whole_report(text="seed-0"):
+    """Everything that a report may hold at once; `text` is a name in it."""
+    tried = (
+        Tried("without-conv1", "Whether conv1 matters: it is left away.", "right", 0.5, 3, ("a",)),
+        Tried(text, "Whether padding matters: padded.", "fails: wrong numbers", 12.5, 3, ("b",)),
+    )
+    reading = ReadingFacts(
+        False,
+        (f"Tiny.mlmodel is wrong on the Neural Engine ({text}).", "Variants show no cause."),
+        (f"It stays with {text}.",),
+        tried,
+        f"The smallest that still fails is '{text}' (1 layer, 8 weights): padded.",
+    )
+    (output,) = [compared("measured")]
+    calls = {"ane": (output.diagnosis.assessments["ane"],) * 3}
+    output = dataclasses.replace(
+        output, diagnosis=dataclasses.replace(output.diagnosis, calls=calls), input=text
+    )
+    other = dataclasses.replace(compared("measured", "second"), input=text)
+    return report_of(
+        [output, other],
+        devices=(MEASURED_ON, STATED),
+        verdict="diverges: output 'output' on the ANE",
+        migration=migration(blob=text),
+        readings=(reading,),
+        explanations=(explanation(text),),
+        agreement=devices(text),
+        placement=Placement(1, 2, (text,)),
+        last_good="iOS 13.7",
+        shrunk=ShrunkFacts(
+            "iPhone14,5 (20C65)", "measured", (f"The smallest network that fails: {text}.",),
+            "shrink/smallest.mlmodel", 1234,
+        ),
+        feedback="FB12345678",
+        thread="https://developer.apple.com/forums/thread/1",
+        notes=f"I saw it on my own phone.\n- {text}",
+    )  # fmt: skip
+
+
 @pytest.fixture(
     params=[
         "unmeasured",
@@ -330,6 +372,7 @@ def hostile_report():
         "program",
         "migrated",
         "devices",
+        "whole",
     ]
 )
 def kind(request):
@@ -363,6 +406,7 @@ def report(kind):
             verdict="diverges: output 'output' on the ANE in a.json",
             agreement=devices("seed-0"),
         ),
+        "whole": whole_report,
     }[kind]()
 
 
@@ -371,6 +415,11 @@ def make_report():
     """Build a report of one measured comparison, any field replaced."""
     base = report_of([compared("measured")], devices=(MEASURED_ON,))
     return lambda **changes: dataclasses.replace(base, **changes)
+
+
+@pytest.fixture
+def whole():
+    return whole_report()
 
 
 @pytest.fixture

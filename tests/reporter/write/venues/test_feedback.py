@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from reporter.write.report import DeviceFact
+from reporter.write.missing import Missing
 from reporter.write.venues import feedback
 
 
@@ -15,10 +15,6 @@ def field(text, question):
         rf"^== {re.escape(question)}[^\n]*\n(.*?)(?=^== |\Z)", text, re.MULTILINE | re.DOTALL
     )
     return answer.strip()
-
-
-def on(*texts, evidence="measured"):
-    return tuple(DeviceFact(text, evidence) for text in texts)
 
 
 def test_snapshot(report, as_file):
@@ -48,40 +44,48 @@ def test_the_title_fits_the_form_and_no_warning_contradicts_it(make_report, leng
     assert "WARNING" not in text
 
 
-def test_a_description_over_the_limit_is_warned_of(make_report):
-    description = field(feedback.text(make_report()), "Please describe the issue")
+def test_a_description_is_shortened_until_it_fits_and_that_is_said(make_report):
+    facts = make_report().model
+    long = dataclasses.replace(facts, findings=("a finding of some length " * 20,) * 20)
+    missing = tuple(Missing(f"what number {i} is " * 9, "x") for i in range(20))
+    text = feedback.text(make_report(model=long, missing=missing))
+    description = field(text, "Please describe the issue")
     assert len(description) < feedback.DESCRIPTION_LIMIT == 4096
-    assert "WARNING" not in feedback.text(make_report())
-    facts = dataclasses.replace(make_report().model, findings=("a finding of some length",) * 200)
-    text = feedback.text(make_report(model=facts))
+    assert description.endswith("in report.md: what is not measured.")
+    assert "WARNING" not in text
+    assert "Index" in description
+
+
+def test_a_description_that_cannot_be_shortened_is_warned_of(make_report):
+    long = "a name of some length " * 100
+    (one,) = make_report().comparisons
+    units = tuple(dataclasses.replace(u, metrics=None, status=f"{i} {long}")
+                  for i, u in enumerate(one.units * 9))  # fmt: skip
+    text = feedback.text(make_report(comparisons=(dataclasses.replace(one, units=units),)))
     assert len(field(text, "Please describe the issue")) > 4096
     (warning,) = re.findall(r"WARNING: (.*)", text)
     assert re.match(r"the description has [\d,]+ characters, the form takes 4,096", warning)
 
 
-@pytest.mark.parametrize(
-    ("devices", "platform", "builds"),
-    [
-        ((), "", ""),
-        (on("iPhone 13", "iPhone 14"), "iOS", ""),
-        (on("iPhone 14, iOS 16.2 (20C65)"), "iOS", "iOS 16.2 (20C65)"),
-        (on("Mac15,3, Apple M3, macOS 14.1 (23B81)"), "macOS", "macOS 14.1 (23B81)"),
-        (on("iPad14,3, iPadOS 17.0 (21A329)"), "iPadOS", "iPadOS 17.0 (21A329)"),
-        (on("iOS 16.2 (20C65)", "iOS 16.2 (20C65)"), "iOS", "iOS 16.2 (20C65)"),
-        (
-            on("iOS 16.2 (20C65)", "iOS 17.0 (21A329)"),
-            "iOS",
-            "iOS 16.2 (20C65), iOS 17.0 (21A329)",
-        ),
-        (on("anereport simulator, iOS 1.0 (1A1)", evidence="simulated"), "", ""),
-    ],
-)
-def test_platform_and_build_are_those_that_the_devices_name(make_report, devices, platform, builds):
-    report = make_report(devices=devices)
-    assert feedback.platform(report) == platform
-    assert feedback.builds(report) == builds
-    shown = field(feedback.text(report), "Which platform")
-    assert shown == (platform or "(not stated: please choose)")
+@pytest.mark.parametrize("kind_of_model", ["nn", "program", "own"])
+def test_the_steps_are_those_of_the_script(make_report, kind_of_model):
+    report = make_report()
+    if kind_of_model == "own":
+        mine = dataclasses.replace(report.repro, author="the user", status="not executed")
+        report = make_report(repro=mine)
+        assert "2. Run repro.py, a script of my own (not executed)." in feedback.text(report)
+    else:
+        other = dataclasses.replace(report.repro, own_weights=False, rebuilds=kind_of_model == "nn")
+        text = feedback.text(make_report(repro=other))
+        said = "It rebuilds the network with seeded weights and predicts on each compute unit."
+        assert (said in text) == (kind_of_model == "nn")
+
+
+def test_a_platform_that_no_device_names_is_left_to_choose(make_report):
+    assert field(feedback.text(make_report()), "Which platform") == "macOS"
+    text = feedback.text(make_report(devices=()))
+    assert field(text, "Which platform") == "(not stated: please choose)"
+    assert "not stated" in field(text, "What build")
 
 
 def test_simulated_is_not_to_be_filed(simulated):
@@ -89,7 +93,7 @@ def test_simulated_is_not_to_be_filed(simulated):
     assert text.splitlines()[1] == "SIMULATED RESULTS: a demonstration, not to be filed."
     description = field(text, "Please describe the issue")
     assert "Do not file" in description
-    assert "SIMULATED output 'output'" in description
+    assert "SIMULATED: Output 'output'" in description
 
 
 def test_hostile_names_add_no_field(hostile):
@@ -98,4 +102,4 @@ def test_hostile_names_add_no_field(hostile):
 
 
 def test_the_attachments_with_their_sizes(make_report):
-    assert field(feedback.text(make_report()), "Files") == "Tiny-report.zip  2.77 MB"
+    assert field(feedback.text(make_report()), "Files") == "2.77 MB  Tiny-report.zip"

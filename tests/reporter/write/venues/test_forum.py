@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 
 import pytest
 
-from reporter.understand.divergence import Row
+from migrate import AnereportError
 from reporter.write.venues import forum
 
 
@@ -37,15 +38,6 @@ def test_the_table_is_aligned_and_whole(make_report):
     assert "GPU: failed in load: no such plan" in block
 
 
-def test_values_that_are_absent_are_dashes():
-    text = forum.fixed_width(("Reference", "ANE"), (Row(7, (0, 7), ("", "1")), None))
-    assert [line.split() for line in text.splitlines()] == [
-        ["Index", "Position", "Reference", "ANE"],
-        ["7", "(0,7)", "-", "1"],
-        ["..."],
-    ]
-
-
 def test_hostile_names_break_no_fence(hostile):
     text = forum.text(hostile)
     table, *others = fences(text)
@@ -60,17 +52,81 @@ def test_the_script_is_in_a_fence_of_its_own(make_report):
     assert report.repro.building in fences(forum.text(report))[1]
 
 
-@pytest.mark.parametrize("length", [6_000, 60_000])
-def test_a_script_too_long_for_a_post_is_left_out_and_that_is_said(make_report, length):
+@pytest.mark.parametrize("length", [7_000, 60_000])
+def test_a_script_too_long_for_a_post_is_left_out_and_takes_nothing_with_it(make_report, length):
     repro = dataclasses.replace(make_report().repro, building="x = 1 # " + "y" * length)
     text = forum.text(make_report(repro=repro))
     assert "yyyy" not in text
-    assert "too long for a post" in text
-    assert len(text) <= forum.LIMIT
+    assert "the script that builds the model" in text.splitlines()[-1]
+    assert len(text) <= 7000
+    assert "Not measured: the GPU's numbers." in text
 
 
+def test_the_script_stays_when_all_else_but_the_table_has_to_go(make_report, whole):
+    """The last part to go: it is there whenever it fits with the first table alone."""
+    for length in range(3_000, 5_500, 500):
+        repro = dataclasses.replace(whole.repro, building="x = 1 # " + "y" * length)
+        text = forum.text(dataclasses.replace(whole, repro=repro))
+        assert len(text) <= 7000
+        assert "y" * length in text
+        assert len(fences(text)) >= 2
+        said = text.splitlines()[-1]
+        assert ("Output 'second'" in text) != ("the table of the second output" in said)
+
+
+@pytest.mark.parametrize("script", ["x = '\u202e'", "x = '\x00'", "x = 'é'"])
+def test_a_script_that_is_no_ascii_is_not_posted_and_that_is_said(make_report, script):
+    repro = dataclasses.replace(make_report().repro, building=script)
+    text = forum.text(make_report(repro=repro))
+    assert len(fences(text)) == 1
+    assert "repro.py, is no text for a post" in text
+
+
+def test_backticks_in_a_script_keep_their_meaning_and_end_no_fence(make_report):
+    building = "name = 'a```b\\\\`'"
+    repro = dataclasses.replace(make_report().repro, building=building)
+    text = forum.text(make_report(repro=repro))
+    (line,) = [line for line in fences(text)[1].splitlines() if line.startswith("name = ")]
+    assert "`" not in line
+    assert ast.literal_eval(line.removeprefix("name = ")) == "a```b\\`"
+
+
+@pytest.mark.parametrize(
+    ("own", "rebuilds", "said"),
+    [
+        (True, True, "This builds the model itself:"),
+        (False, True, "This builds the same network, with seeded weights in place of its own:"),
+        (False, False, "This is to build the model (FAILED when executed: x):"),
+    ],
+)
+def test_a_script_is_said_to_build_what_it_was_seen_to_build(make_report, own, rebuilds, said):
+    repro = dataclasses.replace(
+        make_report().repro, own_weights=own, rebuilds=rebuilds, status="FAILED when executed: x"
+    )
+    text = forum.text(make_report(repro=repro))
+    assert said in text
+    assert ("It prints the sha256 of the file, " + "cd" * 32 in text) == own
+
+
+@pytest.mark.parametrize("limit", [forum.LEAST, 4200, 7000, 20_000])
+def test_the_limit_is_the_reports_own(whole, limit):
+    text = forum.text(dataclasses.replace(whole, forum_limit=limit))
+    assert len(text) <= limit
+    assert "Index" in fences(text)[0]
+    assert ("Left out here" in text) == (limit < 4300)
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 3999])
+def test_a_limit_that_no_post_can_keep_is_refused(limit):
+    with pytest.raises(AnereportError, match="--forum-limit is 4,000 characters or more, not"):
+        forum.checked(limit)
+    assert forum.checked(4000) == 4000
+    assert forum.checked(None) is None
+
+
+@pytest.mark.parametrize("limit", [4000, 7000])
 @pytest.mark.parametrize("letter", ["n", "é", "\U0001f600", "`", "\n"])
-def test_long_names_and_many_findings_stay_within_the_limit(make_report, letter):
+def test_long_names_and_many_findings_stay_within_the_limit(make_report, letter, limit):
     name = letter * 10_000
     base = make_report()
     (comparison,) = base.comparisons
@@ -87,10 +143,16 @@ def test_long_names_and_many_findings_stay_within_the_limit(make_report, letter)
         devices=tuple(dataclasses.replace(d, text=name) for d in base.devices) * 50,
         missing=tuple(dataclasses.replace(m, what=name) for m in base.missing) * 5,
         repro=dataclasses.replace(base.repro, status=f"FAILED when executed: {name}"),
+        forum_limit=limit,
     )
     text = forum.text(report)
-    assert len(text) <= forum.LIMIT == 7000
+    assert len(text) <= limit
     assert "Index" in fences(text)[0]
+
+
+def test_only_what_is_answered_is_said_of_what_is_usually_asked(whole, without_records):
+    assert "Which was the last good system? iOS 13.7 (stated by the user)." in forum.text(whole)
+    assert "?" not in forum.text(without_records)
 
 
 def test_simulated_is_said_at_the_top_and_in_each_table(simulated):

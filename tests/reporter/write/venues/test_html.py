@@ -83,7 +83,8 @@ def test_pictures_stand_below_the_headline_and_only_there(make_report, without_r
     text = html.text(drawn(make_report(), *"abc"))
     page = Page(text)
     assert page.tags.count("figure") == page.tags.count("figcaption") == 3 * 3 * 2 + 1
-    assert [d.startswith(" open") for d in text.split("<details")[1:]] == [True, False, False]
+    pictures = text.partition("<h2>Details")[0]
+    assert [d.startswith(" open") for d in pictures.split("<details")[1:]] == [True, False, False]
     assert (
         text.index("A summary of one sentence.")
         < text.index("<h2>Pictures")
@@ -119,6 +120,21 @@ def test_simulated_is_in_the_title_and_above_the_tables(simulated):
     assert page.text.index("SIMULATED") < page.text.index("Numbers")
     for table in text.split("<table>")[1:3]:
         assert "simulated" in table.split("</table>")[0].lower()
+
+
+def test_details_are_folded_each_behind_its_heading(whole):
+    text = html.text(whole)
+    before, _, details = text.partition("<h2>Details</h2>")
+    assert "<details>" not in before
+    assert details.count("<details>") == details.count("</details>") == 10
+    assert "<h3>" not in details
+    assert "<summary>Lint</summary>" in details
+    assert all(part.strip().endswith("</details>") for part in details.split("<details>")[1:-1])
+
+
+def test_no_control_or_bidirectional_character_is_in_the_page(hostile):
+    for text in (html.text(hostile), html.text(dataclasses.replace(hostile, title="a\u202eb"))):
+        assert all(c.isprintable() or c == "\n" for c in text)
 
 
 def test_it_says_what_the_markdown_says(make_report):

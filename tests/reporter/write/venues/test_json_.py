@@ -20,7 +20,7 @@ def test_snapshot(report, as_file):
 
 def test_it_is_strict_json_with_a_schema(report):
     content = strict(json_.text(report))
-    assert content["schema"] == "anereport.report/1"
+    assert content["schema"] == "anereport.report/2"
     assert json_.text(report).endswith("}\n")
 
 
@@ -37,7 +37,7 @@ def test_every_field_of_the_report_is_there(make_report):
 
 def test_infinite_numbers_are_strings(make_report):
     (comparison,) = strict(json_.text(make_report()))["comparisons"]
-    assert comparison["units"][0]["metrics"]["snr"] == "inf"
+    assert comparison["units"][0]["metrics"]["snr"] == "Infinity"
     assert comparison["units"][0]["metrics"]["max_abs"] == 0.0
 
 

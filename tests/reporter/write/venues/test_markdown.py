@@ -1,33 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import re
 
-from markdown_it import MarkdownIt
+import numpy as np
+from markdown_pages import parsed, tables
 
+from reporter.understand.divergence import compare
 from reporter.write.venues import markdown
-
-
-def parsed(text):
-    """Return what another Markdown parser than ours makes of it."""
-    return MarkdownIt("commonmark").enable("table").parse(text)
-
-
-def tables(text):
-    """Return each table as rows of cells, with the last heading above it."""
-    found, heading, tokens = [], "", parsed(text)
-    for i, token in enumerate(tokens):
-        if token.type == "heading_open":
-            heading = tokens[i + 1].content
-        elif token.type == "table_open":
-            found.append((heading, []))
-        elif token.type == "tr_open":
-            found[-1][1].append([])
-        elif token.type in ("th_open", "td_open"):
-            inline = tokens[i + 1].children or []
-            cell = "".join(c.content for c in inline if c.type in ("text", "code_inline"))
-            found[-1][1][-1].append(cell)
-    return found
 
 
 def test_snapshot(report, as_file):
@@ -60,18 +42,83 @@ def test_values_stand_in_the_column_of_their_unit(make_report):
     assert rows[1] == rows[4] == ["...", "", "", "", "", ""]
 
 
-def test_metrics_as_printed(make_report):
-    rows = next(rows for _, rows in tables(markdown.text(make_report())) if rows[0][0] == "unit")
-    ane = dict(zip(rows[0], rows[3], strict=True))
+def test_metrics_as_printed_few_at_the_top_and_all_in_the_details(make_report):
+    found = tables(markdown.text(make_report()))
+    few, every = (rows for _, rows in found if rows[0][0] == "unit")
+    assert few[0] == [
+        "unit", "evidence", "max abs error", "SNR dB", "beyond 0.01",
+        "times what rounding explains", "verdict",
+    ]  # fmt: skip
+    assert few[3] == ["ANE", "measured", "23.2", "0.1", "5 of 6", "inf", "diverges"]
+    assert few[2] == ["GPU", "failed in load: no such plan", "", "", "", "", ""]
+    ane = dict(zip(every[0], every[3], strict=True))
     assert ane["max abs error"] == "23.2"
     assert ane["SNR dB"] == "0.1"
     assert ane["beyond 0.01"] == "5 of 6"
     assert ane["NaN"] == "1"
-    assert dict(zip(rows[0], rows[1], strict=True))["SNR dB"] == "equal"
-    gpu = dict(zip(rows[0], rows[2], strict=True))
+    assert dict(zip(every[0], every[1], strict=True))["SNR dB"] == "equal"
+    gpu = dict(zip(every[0], every[2], strict=True))
     assert gpu.pop("unit") == "GPU"
     assert gpu.pop("evidence") == "failed in load: no such plan"
     assert set(gpu.values()) == {""}
+
+
+def test_the_order_is_from_what_is_wrong_to_what_is_missing_and_then_details(whole):
+    tokens = parsed(markdown.text(whole))
+    headings = [
+        tokens[i + 1].content
+        for i, t in enumerate(tokens)
+        if t.type == "heading_open" and t.tag == "h2"
+    ]
+    assert headings == [
+        "What I did myself", "Numbers", "Devices", "What is usually asked", "Reproduce",
+        "What else is known", "Not measured", "Details",
+    ]  # fmt: skip
+    details = [
+        tokens[i + 1].content
+        for i, t in enumerate(tokens)
+        if t.type == "heading_open" and t.tag == "h3"
+    ]
+    assert details == [
+        "Output 'output', 1x2x3x1, input seed-0 (record.json)",
+        "Output 'second', 1x2x3x1, input seed-0 (record.json)",
+        "On which devices", "What would explain it", "What was tried",
+        "Did the newer backend help?", "Model", "Lint", "What repro.py printed", "Made with",
+    ]  # fmt: skip
+
+
+def test_every_question_is_answered_with_its_evidence_or_the_command_that_would(whole):
+    for report in (whole, dataclasses.replace(whole, shrunk=None, readings=(), devices=())):
+        section = markdown.text(report).partition("## What is usually asked\n")[2]
+        lines = section.partition("\n## ")[0].strip().splitlines()
+        assert len(lines) == 10
+        for line in lines:
+            said = re.search(r"\((measured|simulated|stated by the user)\)\.", line)
+            assert said or "To measure: `anereport " in line, line
+
+
+def test_what_else_is_known_is_a_few_lines_and_nothing_is_said_of_nothing(whole, make_report):
+    section = markdown.text(whole).partition("## What else is known\n")[2].partition("\n## ")[0]
+    starts = [line[2:16] for line in section.strip().splitlines()]
+    assert starts == [
+        "As an ML Progr", "Variants, meas", "Shrunk on iPho", "Single faults,", "Lint of the fi",
+    ]  # fmt: skip
+    facts = dataclasses.replace(make_report().model, lint=())
+    section = markdown.text(make_report(model=facts)).partition("## What else is known\n")[2]
+    assert section.partition("\n## ")[0].strip() == "Nothing."
+
+
+def test_the_comparison_shown_gives_the_count_of_the_table(whole):
+    """The two lines, executed on arrays, count what the metrics count."""
+    (code,) = [t.content for t in parsed(markdown.text(whole)) if "error >" in t.content]
+    reference = np.array([0.0, 1.0, -200.0, 3.0])
+    found = np.array([0.009, 1.02, -201.0, 2.0])
+    counted = compare(found, reference, whole.tolerance).beyond
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(code, {"np": np, "found": found, "reference": reference})
+    assert said.getvalue().split() == [str(counted), "of", "4"]
+    assert counted == 2
 
 
 def test_hostile_names_are_shown_as_they_are(hostile):
@@ -84,12 +131,12 @@ def test_hostile_names_are_shown_as_they_are(hostile):
 def test_hostile_names_make_no_html_no_heading_and_no_open_fence(hostile):
     tokens = parsed(markdown.text(hostile))
     headings = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open"]
-    assert len(headings) == 12
+    assert len(headings) == 16
     assert not [t for t in tokens if t.type == "html_block"]
     inline = [c for t in tokens for c in t.children or []]
     assert not [c for c in inline if c.type in ("html_inline", "link_open", "image")]
     fences = [t for t in tokens if t.type == "fence"]
-    assert len(fences) == 1  # the script's output; headings after it are headings still
+    assert len(fences) == 2  # the comparison, the script's output; headings follow still
     assert "\u202e" not in markdown.text(hostile)
 
 
@@ -113,9 +160,8 @@ def test_simulated_is_said_at_the_top_and_above_each_table(simulated):
     assert text.splitlines()[0].startswith("# SIMULATED")
     assert "> **SIMULATED.**" in "\n".join(text.splitlines()[:4])
     found = [(h, rows) for h, rows in tables(text) if rows[0][0] in ("unit", "Index")]
-    assert len(found) == 2
-    for heading, _ in found:
-        assert heading.startswith("SIMULATED")
+    assert [rows[0][0] for _, rows in found] == ["unit", "Index", "unit"]
+    assert all(heading.startswith("SIMULATED") for heading, _ in found)
     for title in ("Against the reference", "Rows around"):
         assert f"SIMULATED. {title}" in text
     assert found[1][1][0][2:] == [
