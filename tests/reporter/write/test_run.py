@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -241,14 +242,14 @@ app(sys.argv[1:])
 
 @pytest.fixture
 def command(tmp_path):
-    """Start the command on units that are slow; returns its process."""
+    """Start the command on units that are slow, or do what is told; returns its process."""
     support = Path(__file__).parents[2] / "support"
 
-    def start(*arguments):
+    def start(*arguments, ane="slow"):
         environment = {
             **os.environ,
             "PYTHONPATH": str(support),
-            TOLD: '{"cpu": "slow", "gpu": "slow", "ane": "slow"}',
+            TOLD: json.dumps({"cpu": "slow", "gpu": "slow", "ane": ane}),
             COMPILED: str(tmp_path / "compiled.txt"),
         }
         return subprocess.Popen(
@@ -306,7 +307,7 @@ def test_the_units_process_ends_with_the_command(one, tmp_path, command, monkeyp
 
 def test_ctrl_c_on_the_command_keeps_what_is_finished(one, tmp_path, command):
     out = tmp_path / "r.json"
-    process = command(one, "--out", out, "--seeds", 1, "--repeats", 2)
+    process = command(one, "--out", out, "--seeds", 1, "--repeats", 2, ane="predict:hang")
     until((tmp_path / "r.json.partial").exists)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
