@@ -1,8 +1,9 @@
 {% extends "repro.py" %}
 {% block does %}Loads {{ name|docstring }}, which lies beside this script,{% endblock %}
 {% block done %}found{% endblock %}
+{% block which %}{% endblock %}
+{% block says %}{% endblock %}
 {% block model %}
-from pathlib import Path
 
 PACKAGE = Path(__file__).with_name({{ package }})
 {% endblock %}

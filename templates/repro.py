@@ -1,11 +1,13 @@
 """{% block does %}Rebuilds {{ name|docstring }} with seeded weights{% endblock %} and shows what each compute unit gives.
 
 Needs coremltools{{ ", Pillow" if uses_images }} and numpy only:  pip install coremltools "numpy<2.4"{{ " pillow" if uses_images }}
-On a Mac it predicts on CPU, GPU and Neural Engine; elsewhere it stops once the model is {% block done %}built{% endblock %}.
+On a Mac it predicts on CPU, GPU and Neural Engine{% block which %}, with the model itself where that lies beside this
+script, with the seeded one after "python repro.py seeded"{% endblock %}; elsewhere it stops once the model is {% block done %}built{% endblock %}.
 """
 import hashlib
 import logging
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from google.protobuf import text_format
 # --- the model ---
 {{ building }}
 # --- the model ends ---
+
+ITSELF = Path(__file__).with_name({{ file }})  # with its own weights, where it lies beside
+SEEDED = "seeded" in sys.argv or not ITSELF.exists()
 {% endblock %}
 
 INPUTS = {{ inputs }}
@@ -69,9 +74,12 @@ def main():
     if sys.platform != "darwin":
         print("Core ML runs on Macs and Apple devices only: stopped before prediction")
         return
+{% block says %}
+    print("predicting with", "seeded weights" if SEEDED else "the model itself")
+{% endblock %}
     found = {}
     for unit in ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE"):
-        model = ct.models.MLModel({% block file %}"repro.mlmodel"{% endblock %}, compute_units=getattr(ct.ComputeUnit, unit))
+        model = ct.models.MLModel({% block file %}"repro.mlmodel" if SEEDED else str(ITSELF){% endblock %}, compute_units=getattr(ct.ComputeUnit, unit))
         found[unit] = flat(model.predict(seeded_inputs())[OUTPUT])
     cpu, gpu, ane = found.values()
     worst = int(np.nanargmax(np.abs(ane - cpu)))

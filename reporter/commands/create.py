@@ -58,6 +58,10 @@ def create(
         Path | None,
         typer.Option(help="Folder that anereport variants wrote (default: MODEL-variants)."),
     ] = None,
+    shrink: Annotated[
+        Path | None,
+        typer.Option(help="Folder that anereport variants --shrink wrote (default: MODEL-shrink)."),
+    ] = None,
     inputs: Inputs = None,
     custom: Custom = [],  # noqa: B006
     from_: Annotated[
@@ -107,6 +111,7 @@ def create(
         custom=custom,
         migration=migration,
         variants=variants,
+        shrink=shrink,
         inputs=inputs,
         stated=stated,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reporter.understand.agreement import BAD, apart, comparable, disagreements
+from reporter.understand.assessment import counted
 from reporter.understand.listing import NAMES
 from reporter.understand.origin import UNKNOWN
 
@@ -78,7 +79,7 @@ def _off(rows: Sequence[Row]) -> str:
 def said(row: Row) -> str:
     """Return a row's word, and how far off it is or why it is not known."""
     told = ": ".join((row.word, *row.details[:1]))
-    off = "" if row.ratio is None else f", {row.ratio:.3g} times what rounding explains"
+    off = "" if row.ratio is None else f", {counted(row.ratio)} times what rounding explains"
     return f"{told}{off}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,14 @@ class Comparison:
                 found.append(f"{start} the {NAMES[r.unit]} {r.cold}")
         return tuple(found)
 
+    @property
+    def around(self) -> str:
+        """Which channel's worst element the table's rows are around, where units are compared."""
+        channel = _channel(self.shape, self.diagnosis)
+        if channel is None:
+            return "the worst channel (by RMSE)"
+        return f"channel {channel}, the worst by what rounding explains"
+
     def wrong(self, unit: str) -> bool | None:
         """Tell whether a unit's numbers are wrong: by what rounding explains, or else by tolerance.
 
@@ -111,7 +120,8 @@ def from_record(
         runs = [run for run in record.runs if run.input == name]
         reference = _reference(referee, arrays(values), runs)
         for output in _outputs(reference, runs):
-            compared = _compare(record, source, name, output, reference, tolerance)
+            known: Diagnosis | None = None
+            drawn: tuple[Sketch, ...] = ()
             if referee and (envelope := reference.envelopes.get(output)):
                 earlier = before.envelopes.get(output) if before else None
                 said = numbers(referee, output, runs)
@@ -123,11 +133,10 @@ def from_record(
                     limit,
                     previous=earlier.reference if earlier else None,
                 )
-                compared = replace(compared, diagnosis=known)
                 if known:
                     drawn = of_output(said, envelope, known, limit, referee.labels(output))
-                    compared = replace(compared, sketches=drawn)
-            found.append(compared)
+            compared = _compare(record, source, name, output, reference, tolerance, known)
+            found.append(replace(compared, sketches=drawn))
         before = reference
     return found
 
@@ -203,6 +212,7 @@ def _compare(
     output: str,
     reference: Reference,
     tolerance: float,
+    known: Diagnosis | None,
 ) -> Comparison:
     expected = numeric(reference.outputs).get(output)
     asked = Asked(output, record.evidence, expected, tolerance)
@@ -224,8 +234,11 @@ def _compare(
         input=name,
         reference=reference.note,
         units=tuple(units),
-        table=_table(expected if reference.computed else None, found, _centre(expected, found)),
+        table=_table(
+            expected if reference.computed else None, found, _centre(expected, found, known)
+        ),
         against="the reference" if reference.computed else "the CPU's values",
+        diagnosis=known,
         unexplained=reference.unexplained,
     )
 
@@ -247,11 +260,24 @@ def _failed_on(record: Record, unit: str) -> str:
     return failed[-1] if failed else ""
 
 
-def _centre(expected: Any, found: dict[str, Any]) -> int:
-    """Return the worst element of the Neural Engine, or of what else was measured."""
+def _channel(shape: tuple[int, ...], known: Diagnosis | None) -> int | None:
+    """Return the worst channel by what rounding explains; none of an image, which has others."""
+    if known is None or known.worst.channels != math.prod(shape[:-2]):
+        return None
+    return known.worst.channel
+
+
+def _centre(expected: Any, found: dict[str, Any], known: Diagnosis | None) -> int:
+    """Return the worst element of the suspect's worst channel, by what rounding explains.
+
+    Where that is not known it is that of the Neural Engine, or of what else was measured, by RMSE.
+    """
+    same = {u: a for u, a in found.items() if expected is not None and a.size == expected.size}
+    if known and known.suspect in same and _channel(expected.shape, known) is not None:
+        return divergence.worst_in_channel(same[known.suspect], expected, known.worst.channel)
     for unit in ("ane", "gpu", "cpu"):
-        if unit in found and expected is not None and found[unit].size == expected.size:
-            return divergence.worst_index(found[unit], expected)
+        if unit in same:
+            return divergence.worst_index(same[unit], expected)
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import migrate
-from reporter.understand.assessment import LIMIT, Assessment, assess
+from reporter.understand.assessment import LIMIT, Assessment, assess, counted
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import arrays
 from reporter.understand.sides import placement
@@ -203,7 +203,7 @@ def _at_cold_start(cold: Assessment, array: Array, first: Array | None) -> str:
     if first is not None and _equal(array, first):
         return "gave the same bits at its cold start and later"
     other = "other bits at its cold start than later" if first is not None else "at its cold start"
-    return f"gave {other}: {cold.word} ({cold.ratio:.3g} times what rounding explains)"
+    return f"gave {other}: {cold.word} ({counted(cold.ratio)} times what rounding explains)"
 
 
 def _agree(units: Sequence[str], found: Numbers) -> bool:

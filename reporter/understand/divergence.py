@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from migrate import AnereportError
+from migrate import AnereportError, channels
 from reporter.measure.listing import decode
 from reporter.understand.sums import Cosine, Squares
 
@@ -150,19 +150,32 @@ def _decibel(signal: float, noise: float) -> float:
 
 def worst_index(found: NDArray[Any], reference: NDArray[Any]) -> int:
     """Return the flat index of the worst element of the worst channel (axis -3, or the whole)."""
-    a, r = found.astype(np.float64), reference.astype(np.float64).reshape(found.shape)
-    both = np.isfinite(a) & np.isfinite(r)
-    broken = ~both & (a != r) & ~(np.isnan(a) & np.isnan(r))
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = np.where(both, np.abs(a - r), 0.0)
-    error = np.where(broken, np.inf, error)
+    error = _errors(found, reference)
     if found.size == 0:
         return 0
     if found.ndim < 3:
         return int(np.argmax(error))
     with np.errstate(over="ignore"):
-        channels = np.mean(error**2, axis=(-2, -1), keepdims=True)
-    return int(np.argmax(np.where(channels == channels.max(), error, -1.0)))
+        squares = np.mean(error**2, axis=(-2, -1), keepdims=True)
+    return int(np.argmax(np.where(squares == squares.max(), error, -1.0)))
+
+
+def worst_in_channel(found: NDArray[Any], reference: NDArray[Any], channel: int) -> int:
+    """Return the flat index of the worst element of one channel of the reference."""
+    if found.size == 0:
+        return 0
+    rows = channels(_errors(found, reference).reshape(reference.shape))
+    return channel * rows.shape[1] + int(np.argmax(rows[channel]))
+
+
+def _errors(found: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float64]:
+    """Return |a - r| in the shape of `found`, infinite where only one of the two is finite."""
+    a, r = found.astype(np.float64), reference.astype(np.float64).reshape(found.shape)
+    both = np.isfinite(a) & np.isfinite(r)
+    broken = ~both & (a != r) & ~(np.isnan(a) & np.isnan(r))
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.where(both, np.abs(a - r), 0.0)
+    return np.where(broken, np.inf, error)
 
 
 def table(columns: dict[str, NDArray[Any] | None], shape: tuple[int, ...], centre: int) -> Table:

@@ -13,7 +13,7 @@ from reporter.measure.record import Record, RecordError
 from reporter.progress import Progress, Silent
 from reporter.understand import listed_faults, listing, understood
 from reporter.understand.agreement_words import line, statements
-from reporter.understand.assessment import CAVEAT
+from reporter.understand.assessment import CAVEAT, counted
 from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
 from reporter.understand.listing import NAMES
@@ -167,4 +167,4 @@ def _line(result: UnitResult, compared: Comparison, tolerance: float) -> str:
 def _word(result: UnitResult, compared: Comparison) -> str:
     """Return a unit's verdict and how far off it is, if that is known."""
     found = compared.diagnosis.assessments.get(result.unit) if compared.diagnosis else None
-    return f"{found.word} ({found.ratio:.3g} times what rounding explains); " if found else ""
+    return f"{found.word} ({counted(found.ratio)} times what rounding explains); " if found else ""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import migrate
 from migrate import AnereportError
 from reporter.progress import Progress, Silent
-from reporter.understand.assessment import LIMIT
+from reporter.understand.assessment import LIMIT, counted
 from reporter.understand.diagnosis import numbers
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import arrays
@@ -203,14 +203,15 @@ def _found(one: Explanation) -> str:
     if not one.found:
         return (
             f"none of the {one.tried:,} single faults tried gives the outputs {where}; the "
-            f"nearest, {best.faults[0]}, is {best.residual:.3g} times what rounding explains away"
+            f"nearest, {best.faults[0]}, is {counted(best.residual)} times what rounding explains "
+            "away"
         )
     others = f" (the same as {some(best.faults[1:])})" if best.faults[1:] else ""
     text = (
         f"one fault gives the outputs {where} {_closely(best.residual)}: {best.faults[0]}{others}, "
         f"that is to {_uncapitalized(best.says)}"
     )
-    more = [f"{c.faults[0]} ({c.residual:.3g})" for c in one.found[1:]]
+    more = [f"{c.faults[0]} ({counted(c.residual)})" for c in one.found[1:]]
     return f"{text}; so do, less well, {some(more)}" if more else text
 
 
@@ -218,7 +219,8 @@ def _how_far(one: Explanation) -> list[str]:
     found = []
     if one.found and one.candidates[len(one.found) :]:
         other = one.candidates[len(one.found)]
-        found.append(f"the nearest other, {other.faults[0]}, is {other.residual:.3g} times away")
+        away = f"is {counted(other.residual)} times away"
+        found.append(f"the nearest other, {other.faults[0]}, {away}")
     if not one.finished:
         found.append(
             f"{one.tried:,} of {one.possible:,} faults were tried within the budget: --budget "
@@ -234,7 +236,7 @@ def _how_far(one: Explanation) -> list[str]:
 
 
 def _closely(residual: float) -> str:
-    return f"to {residual:.3g} times what rounding explains" if residual else "exactly"
+    return f"to {counted(residual)} times what rounding explains" if residual else "exactly"
 
 
 def some(names: Sequence[str], most: int = NAMED) -> str:

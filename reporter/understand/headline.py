@@ -6,8 +6,10 @@ is the headline only where nothing is wrong with the other inputs.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+from reporter.understand.assessment import counted
 from reporter.understand.listing import NAMES
 from reporter.understand.unit_result import NOT_MEASURED
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reporter.understand.comparison import Comparison
+    from reporter.understand.diagnosis import Diagnosis
     from reporter.understand.unit_result import UnitResult
 
 RIGHT, PARTLY_LOST, UNJUDGED, WRONG = range(4)
@@ -99,8 +102,22 @@ def verdict(compared: Comparison, limit: float, where: str = "", source: str = "
         if a.beyond
         else f"; no channel is beyond {limit:g} times"
     )
-    off = f"{a.ratio:.3g} times what rounding explains in channel {a.channel}"
+    off = f"{counted(a.ratio)} times what rounding explains in channel {a.channel}"
+    if math.isinf(a.ratio):
+        off = _endless(compared, found)
     return f"{a.word}: {place}, {off}{beyond}"
+
+
+def _endless(compared: Comparison, found: Diagnosis) -> str:
+    """Return how many values of the suspect's shown run are not finite; else where it is off."""
+    metrics = next((r.metrics for r in compared.units if r.unit == found.suspect), None)
+    channel = f"channel {found.worst.channel}"
+    if metrics is None or not metrics.nan + metrics.inf:
+        return f"off by no finite number in {channel}"
+    kinds = {"NaN": metrics.nan, "infinite": metrics.inf}
+    said = [f"{n:,} of {metrics.count:,} values are {kind}" for kind, n in kinds.items() if n]
+    some = f", the first in {channel}" if metrics.nan + metrics.inf < metrics.count else ""
+    return f"{' and '.join(said)}{some}"
 
 
 def _simulated(compared: Comparison) -> str:

@@ -12,12 +12,46 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reporter.understand.agreement import Row
-    from reporter.understand.origin import Kind
-    from reporter.write.report import Report
+    from reporter.understand.comparison import Comparison
+    from reporter.understand.origin import Kind, Origin
+    from reporter.write.report import DeviceFact, Report
 
     Answer = tuple[str, str, str]  # what is known, its evidence, and the command that would tell
 
 OF_A_KIND = 4  # devices or builds that an answer names
+
+
+def failing(report: Report) -> list[DeviceFact]:
+    """Return the devices whose Neural Engine is wrong or fails in any run; all, if none does.
+
+    Stated ones are those on which the user saw it. Simulated ones are left out.
+    """
+    bad = {("measured", c.device) for c in report.comparisons if _fails(c)}
+    known = [d for d in report.devices if d.evidence != "simulated"]
+    found = [d for d in known if (d.evidence, d.text) in bad or d.evidence == "stated by the user"]
+    return found or known
+
+
+def _fails(comparison: Comparison) -> bool:
+    result = comparison.result("ane")
+    lost = result.lost or result.cold
+    return comparison.evidence == "measured" and bool(lost or comparison.wrong("ane"))
+
+
+def right(report: Report) -> str:
+    """Return the measured devices and builds on which it is right, if it fails on another."""
+    if not any(map(_fails, report.comparisons)):
+        return ""
+    rows = [row for rows in _by_kind(report).values() for row in rows if row.state == "right"]
+    return _some([place(r.origin) for r in rows if r.origin.kind.evidence == "measured"], "; ")
+
+
+def place(origin: Origin) -> str:
+    """Return "iPhone14,5 (iOS 16.2, 20C65), label a"."""
+    build = f" ({origin.kind.system_build})" if origin.kind.system_build else ""
+    which = f"label {origin.label}" if origin.label else f"record {origin.file}"
+    fault = f", {origin.simulation}" if origin.simulation else ""
+    return f"{origin.device}{build}, {which}{fault}"
 
 
 def second(report: Report) -> Answer:
@@ -44,7 +78,11 @@ def last_good(report: Report) -> Answer:
             return f"{good[0].origin.device}: {said}", good[0].origin.kind.evidence, ""
     if report.last_good:
         return report.last_good, "stated by the user", ""
-    return NOT_MEASURED.capitalize(), NOT_MEASURED, _runner(report)
+    answer = (
+        f"{NOT_MEASURED.capitalize()}: measure it on an older system too, or state the system with "
+        '--last-good "iOS 15.7"'
+    )
+    return answer, NOT_MEASURED, _runner(report)
 
 
 def _runner(report: Report) -> str:
@@ -77,6 +115,6 @@ def _systems(rows: Sequence[Row]) -> str:
     return _some(list(dict.fromkeys(builds)))
 
 
-def _some(said: Sequence[str]) -> str:
+def _some(said: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(said) - OF_A_KIND} more" if len(said) > OF_A_KIND else ""
-    return ", ".join(said[:OF_A_KIND]) + more
+    return between.join(said[:OF_A_KIND]) + more

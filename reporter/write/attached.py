@@ -95,6 +95,7 @@ def find(
     identity: ModelIdentity,
     migration: Path | None = None,
     variants: Path | None = None,
+    shrink: Path | None = None,
 ) -> Attached:
     """Return what lies in the folders that the user named, or else beside the model."""
     if identity.kind == "mlProgram":
@@ -104,9 +105,11 @@ def find(
             )
         if variants:
             raise AnereportError(f"{model} is an ML Program: --variants are of a NeuralNetwork")
+        if shrink:
+            raise AnereportError(f"{model} is an ML Program: --shrink is of a NeuralNetwork")
         return Attached()
     migrated, unread = attached_migration.find(model, identity, migration)
     varied, unvaried = attached_variants.find(model, identity, variants)
-    shrinking, unshrunk = attached_shrink.find(model, identity)
+    shrinking, unshrunk = attached_shrink.find(model, identity, shrink)
     aside = tuple(filter(None, (unread, unvaried, unshrunk)))
     return Attached(migrated, varied, shrinking, aside)

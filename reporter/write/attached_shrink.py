@@ -70,11 +70,14 @@ class Attached:
             copy(self.folder / SMALLEST, target / SMALLEST)
 
 
-def find(model: Path, identity: ModelIdentity) -> tuple[Attached | None, str]:
-    """Return the shrink of a model that lies beside it, or why it is not taken."""
+def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Attached | None, str]:
+    """Return the shrink of a model, and why one that lies beside it is not taken.
+
+    `chosen` is the folder that the user named; ShrinkError if it holds none of this model.
+    """
     read = partial(attach, identity=identity)
     name = default_folder(model)
-    return beside.find(model, "the shrink beside the model is", name, shrunk.FILE, read, None)
+    return beside.find(model, "the shrink beside the model is", name, shrunk.FILE, read, chosen)
 
 
 def attach(folder: Path, identity: ModelIdentity) -> Attached:

@@ -54,6 +54,7 @@ class Options:
     custom: Sequence[str] = ()
     migration: Path | None = None
     variants: Path | None = None
+    shrink: Path | None = None
     inputs: Path | None = None
     stated: Stated = field(default_factory=Stated)
 
@@ -73,7 +74,9 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
     progress.step("reading the model")
     facts = _facts(model, options.custom)
     progress.step("reading the results")
-    known = attached.find(model, facts.identity, options.migration, options.variants)
+    known = attached.find(
+        model, facts.identity, options.migration, options.variants, options.shrink
+    )
     files, twice = results.distinct(results.record_files(options.records))
     facts = replace(facts, findings=(*facts.findings, *known.aside, *twice))
     found, kept = _results(model, facts, known, replace(options, records=files), progress)
@@ -91,7 +94,9 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
         facts, understood, options.devices, repro, known.migration, known.readings,
         known.shrunk,
     )  # fmt: skip
-    report = report_file.as_kept(options.stated.into(report))
+    report = report_file.as_kept(
+        report_folder.said_before(out, report, options.stated).into(report)
+    )
     progress.step("writing")
     with new_folder(out, options.force) as folder:
         bundled = [(n, p, r) for n, (p, r) in zip(names, every, strict=True) if known.needs(r)]

@@ -32,12 +32,13 @@ def missing(
     repro: Repro,
     readings: Sequence[Reading],
     migrated: MigrationFacts | None,
+    shrunk: bool = False,
 ) -> tuple[Missing, ...]:
-    """Return what nobody measured or tried."""
+    """Return what nobody measured or tried; `shrunk` tells whether a smaller network fails."""
     return (
         *_numbers(facts, comparisons),
         *_weights(repro),
-        *_readings(facts, readings),
+        *_readings(facts, readings, shrunk),
         *_verdicts(facts, migrated),
     )
 
@@ -63,12 +64,13 @@ def _numbers(facts: ModelFacts, comparisons: Sequence[Comparison]) -> Iterator[M
 def _weights(repro: Repro) -> Iterator[Missing]:
     if repro.rebuilds and not repro.own_weights:
         what = "whether the divergence shows with the seeded weights of repro.py"
-        yield Missing(what, "python repro.py")
+        yield Missing(what, "python repro.py seeded")
 
 
-def _readings(facts: ModelFacts, readings: Sequence[Reading]) -> list[Missing]:
+def _readings(facts: ModelFacts, readings: Sequence[Reading], shrunk: bool) -> list[Missing]:
     """Return what nobody measured of variants, unless a reading says which are not."""
-    what = "which edits of the model make it vanish, and the smallest part that fails"
+    what = "which edits of the model make it vanish"
+    what += "" if shrunk else ", and the smallest part that fails"
     name = shlex.quote(facts.identity.name)
     if facts.program is not None or any(v.attempts for r in readings for v in r.variants):
         return []

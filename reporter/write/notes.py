@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FILE = "notes.md"
 LONGEST = 50_000  # bytes that a report shows
 SHORT = 800  # characters that a post and a form show
+REST = "... (the rest is in notes.md of the Feedback report)"
 
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 HEADING = re.compile(r"#{1,6}\s+(.*)")
@@ -81,10 +82,17 @@ def _line(line: str) -> tuple[str, ...]:
 
 
 def brief(notes: str) -> str:
-    """Return notes as plain ASCII for a post or a form; nothing if they are long."""
-    lines = [plain_long(line.lstrip("# ")) for _, lines in _blocks(notes) for line in lines]
+    """Return notes as plain ASCII for a post or a form; of long ones the start, and where more is.
+
+    Their backticks are their marks of code, and become quotes.
+    """
+    lines = [_plain(line) for _, lines in _blocks(notes) for line in lines]
     said = "\n".join(line for line in lines if line)
-    return said if len(said) <= SHORT else ""
+    return said if len(said) <= SHORT else f"{said[:SHORT].rstrip()}{REST}"
+
+
+def _plain(line: str) -> str:
+    return plain_long(line.lstrip("# ").replace("`", "'"))
 
 
 def _blocks(notes: str) -> Iterator[tuple[bool, list[str]]]:

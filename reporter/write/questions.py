@@ -9,15 +9,19 @@ import math
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from reporter.understand.assessment import counted
+from reporter.understand.headline import sentence
 from reporter.understand.listing import NAMES
 from reporter.understand.unit_result import NOT_MEASURED
-from reporter.write.asked_devices import OF_A_KIND, last_good, second
+from reporter.write.asked_devices import OF_A_KIND, failing, last_good, right, second
+from reporter.write.asked_runs import often
 from reporter.write.summary import REFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from reporter.understand.comparison import Comparison
     from reporter.write.report import Report
@@ -48,7 +52,7 @@ def questions(report: Report) -> tuple[Question, ...]:
         _torch(report),
         _fp32(report),
         _planned(report),
-        _often(report),
+        Question("Does it happen every time?", *often(report, _run(report))),
         _build(report),
         Question("Does a second device of the same model show it?", *second(report)),
         Question("Which was the last good system?", *last_good(report)),
@@ -71,7 +75,7 @@ def _unit(report: Report, unit: str, asked: str) -> Question:
     ]
     if found:
         worst, c = max(found, key=lambda pair: pair[0].severity)
-        off = f"at most {worst.ratio:.3g} times what rounding explains, in output '{c.output}'"
+        off = f"at most {counted(worst.ratio)} times what rounding explains, in output '{c.output}'"
         answer = {
             "exact": "Yes: it is the reference, rounded to its type",
             "rounding": f"Yes: within rounding, {off}",
@@ -101,11 +105,24 @@ def _torch(report: Report) -> Question:
     if found:
         c = found[0]
         errors = ", ".join(f"{NAMES[r.unit]} {r.metrics.max_abs:.3g}" for r in c.units if r.metrics)
-        answer = f"Max abs error against it, output '{c.output}': {errors}; it is {c.reference}"
-        return Question(asked, answer, c.evidence)
+        off = f"max abs error against it, output '{c.output}': {errors}; it is {c.reference}"
+        units = _agreeing(c)
+        return Question(asked, f"{units}: {off}" if units else sentence(off), c.evidence)
     reasons = list(dict.fromkeys(c.reference for c in report.comparisons if c.device or c.source))
     answer = f"{UNKNOWN}: {'; '.join(reasons)}" if reasons else UNKNOWN
     return Question(asked, answer, NOT_MEASURED, _run(report))
+
+
+def _agreeing(comparison: Comparison) -> str:
+    """Return "CPU and GPU yes, ANE no", by what rounding explains; nothing if that is not known."""
+    said: dict[str, list[str]] = {"yes": [], "no": [], "not known": []}
+    for r in comparison.units:
+        known = comparison.diagnosis.every(r.unit) if comparison.diagnosis else ()
+        if comparison.diagnosis and (known or r.lost):
+            unfit = all(a.word == "unfit" for a in known)
+            no = bool(r.lost or r.cold) or any(a.wrong for a in known)
+            said["no" if no else "not known" if unfit else "yes"].append(NAMES[r.unit])
+    return ", ".join(f"{' and '.join(units)} {word}" for word, units in said.items() if units)
 
 
 def _fp32(report: Report) -> Question:
@@ -127,14 +144,27 @@ def _fp32(report: Report) -> Question:
                 f"{side.cpu.state} on the CPU; in fp32 it never runs on the Neural Engine"
             )
             return Question(asked, answer, verdict.evidence)
-    command = f"anereport migrate {shlex.quote(report.model.identity.name)} --matrix"
-    return Question(asked, UNKNOWN, NOT_MEASURED, command)
+    return Question(asked, UNKNOWN, NOT_MEASURED, _fp32_command(report, single))
+
+
+def _fp32_command(report: Report, single: Collection[str]) -> str:
+    """Return what measures the ML Program in fp32, which a matrix alone holds beside the others."""
+    name, migration = report.model.identity.name, report.migration
+    verdicts = migration.verdicts if migration else ()
+    if known := [c for v in verdicts if v.variant in single for c in v.commands]:
+        return " && ".join(dict.fromkeys(known))
+    again = " --force" if migration and not single else ""  # over the folder that is there
+    run = f"anereport run {shlex.quote(f'{PurePath(name).stem}-mlprogram')} --out records"
+    prepare = f"anereport migrate {shlex.quote(name)} --matrix{again} && "
+    return f"{'' if single else prepare}{run}"
 
 
 def _planned(report: Report) -> Question:
     """Ask whether it is on the Neural Engine: what is planned, and whose numbers it gave."""
     asked = "Does it run on the Neural Engine?"
-    doubts = [d for device in report.devices for d in device.doubts if "Neural Engine" in d]
+    first = [(c.device, c.evidence) for c in report.comparisons[:1]]
+    compared = [device for device in report.devices if (device.text, device.evidence) in first]
+    doubts = [d for device in compared for d in device.doubts if "Neural Engine" in d]
     but = f"; but {doubts[0]}" if doubts else ""
     if placed := report.placement:
         answer = f"Planned there: {placed.planned} of {placed.total} operations"
@@ -152,42 +182,15 @@ def _planned(report: Report) -> Question:
     return Question(asked, answer, NOT_MEASURED, _run(report))
 
 
-def _often(report: Report) -> Question:
-    """Ask in how many runs the headline's output is wrong or missing, of all of its inputs."""
-    asked = "Does it happen every time?"
-    first = report.comparisons[0] if report.comparisons else None
-    same = [c for c in report.comparisons if first and c.output == first.output and not c.control]
-    counts = [count for c in same if (count := _counted(c))]
-    runs, bad = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
-    if not first or not runs:
-        return Question(asked, UNKNOWN, NOT_MEASURED, _run(report))
-    if runs == 1:
-        answer = f"It was run once, and was {'wrong' if bad else 'right'}"
-        return Question(asked, answer, first.evidence, _run(report))
-    inputs = len({(c.source, c.input) for c in same if _counted(c)})
-    of = f"{bad:,} of {runs:,} runs, of {inputs} input{'s' * (inputs != 1)}"
-    word = "No" if 0 < bad < runs else "Yes" if bad else "It does not happen"
-    return Question(asked, f"{word}: wrong in {of}", first.evidence)
-
-
-def _counted(comparison: Comparison) -> tuple[int, int] | None:
-    """Return how many runs of the Neural Engine there are, and how many are wrong or lost."""
-    result, known = comparison.result("ane"), comparison.diagnosis
-    calls = known.calls.get("ane") or known.every("ane")[:1] if known else ()
-    if not calls:
-        wrong = comparison.wrong("ane")
-        return None if wrong is None else (1, int(wrong))
-    return len(calls) + result.lost, sum(a.wrong for a in calls) + result.lost
-
-
 def _build(report: Report) -> Question:
     """Ask on which system build it was seen."""
     asked = "On which device and build?"
-    named = [d for d in report.devices if d.evidence != "simulated" and BUILD.search(d.text)]
+    named = [d for d in failing(report) if BUILD.search(d.text)]
     if named:
         shown = [d.text for d in named if d.evidence == named[0].evidence][:OF_A_KIND]
         more = f"; and {len(named) - len(shown)} more" if len(named) > len(shown) else ""
-        return Question(asked, "; ".join(shown) + more, named[0].evidence)
+        others = f"; right on: {found}" if (found := right(report)) else ""
+        return Question(asked, "; ".join(shown) + more + others, named[0].evidence)
     name = shlex.quote(report.model.identity.name)
     command = f'anereport create {name} --record FILE --device "MODEL, SYSTEM VERSION (BUILD)"'
     return Question(asked, "No result names its system build", NOT_MEASURED, command)

@@ -105,11 +105,12 @@ def block(value: object) -> str:
 
 def docstring(value: object) -> str:
     """Return any string so that it can stand in a Python docstring."""
-    return plain(value).replace("\\", "/").replace('"', "'")
+    quotes = str(value).replace("`", "'").replace('"', "'")
+    return plain(quotes).replace("\\", "/")
 
 
 def _ascii(value: str) -> str:
-    return value.encode("ascii", "backslashreplace").decode().replace("`", "'")
+    return value.encode("ascii", "backslashreplace").decode().replace("`", "\\x60")
 
 
 def _printable(value: str) -> str:

@@ -115,6 +115,7 @@ class ReadingFacts:
     brief: tuple[str, ...]  # the same where there is little room
     tried: tuple[Tried, ...]
     smallest: str = ""  # a sentence: the smallest variant that fails
+    diverges: bool = False  # whether the model itself is wrong there, or does not run
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,9 @@ def compose(
         agreement=understood.agreement if understood.agreement.shown else Agreement(),
         placement=least(placements),
         shrunk=shrunk,
-        missing=missing(facts, comparisons, repro, readings, migrated),
+        missing=missing(
+            facts, comparisons, repro, readings, migrated, bool(shrunk and shrunk.file)
+        ),
         repro=repro,
         software=software(),
         migration=migrated,
@@ -281,14 +284,14 @@ def _devices(understood: Understood, stated: Sequence[str]) -> tuple[DeviceFact,
 
 
 def _reading(reading: Reading) -> ReadingFacts:
-    measured = [v for v in reading.variants if v.attempts]
     simulated = reading.place is not None and reading.place.evidence == "simulated"
     return ReadingFacts(
         simulated,
         sentences(reading),
         brief(reading),
-        tuple(map(_tried_variant, measured)),
+        tuple(_tried_variant(v) for v in reading.variants if v.attempts),
         " ".join(smallest(reading)),
+        reading.diverges,
     )
 
 

@@ -36,6 +36,7 @@ def again(folder: Path, stated: Stated) -> Report:
     if not _model(folder, report):
         name = report.model.identity.name
         raise AnereportError(f"{folder} lacks {name}, which its report is of: put it back")
+    notes.read(folder)  # what cannot be read is said of this folder, not of the new one
     report = stated.into(report)
     made = {archive(report), *(v.FILE for v in (*ZIPPED, *POSTED, json_))}
     with new_folder(folder, force=True) as new:
@@ -51,6 +52,22 @@ def _carry(path: Path, target: Path) -> None:
         shutil.copytree(path, target, symlinks=True)
     else:
         shutil.copy2(path, target, follow_symlinks=False)
+
+
+def said_before(old: Path, report: Report, stated: Stated) -> Stated:
+    """Return what is said, and where that is silent what a folder's report of this model says."""
+    try:
+        before = report_file.load(old)
+    except AnereportError:
+        return stated
+    if before.model.identity != report.model.identity:
+        return stated
+    return replace(
+        stated,
+        feedback=stated.feedback or before.feedback,
+        thread=stated.thread or before.thread,
+        last_good=stated.last_good or before.last_good,
+    )
 
 
 def keep_notes(old: Path, new: Path) -> None:

@@ -46,7 +46,8 @@ def generate(model: Path) -> tuple[str, str]:
     spec = migrate.load_spec(model)
     network = migrate.read(spec)
     building = model_part(spec)
-    return render("repro.py", name=model.name, building=building, **interface(network)), building
+    given = {"name": model.name, "file": literal(model.name), **interface(network)}
+    return render("repro.py", building=building, **given), building
 
 
 def interface(described: Any) -> dict[str, Any]:

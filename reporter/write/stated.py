@@ -14,7 +14,7 @@ from reporter.write.venues import forum
 if TYPE_CHECKING:
     from reporter.write.report import Report
 
-NUMBER = re.compile(r"FB[0-9]{1,20}")
+NUMBER = re.compile(r"FB[0-9]{7,12}")
 ADDRESS = re.compile(r"[!-~]{1,2000}")  # printable ASCII without a space
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reporter.understand.signatures.evidence import signature
+from reporter.understand.signatures.evidence import signature, wrong_values
 from reporter.understand.signatures.regions import channel
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def bias_only(evidence: Evidence) -> Signature | None:
         return signature(
             "K2",
             "Constant equal to a bias",
-            f"{count:,} of {int(bad.sum()):,} wrong values are the bias of layer '{layer}' "
-            f"for their channel ({value:.7g} in {where}).",
+            f"{count:,} of {int(bad.sum()):,} {wrong_values(evidence)} are the bias of layer "
+            f"'{layer}' for their channel ({value:.7g} in {where}).",
             "an output of the bias alone, its data term lost",
             layer=layer,
             values=count,
@@ -145,7 +145,7 @@ def untouched(evidence: Evidence) -> Signature | None:
     return signature(
         "K3",
         "Untouched buffer",
-        f"{count:,} of {wrong:,} wrong values are what the buffer held before the call"
+        f"{count:,} of {wrong:,} {wrong_values(evidence)} are what the buffer held before the call"
         f"{'; so is the whole output' if whole else ''}.",
         "a buffer that was not written",
         values=count,

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from migrate import ENVELOPE_K, AnereportError, channels
+from reporter.understand.assessment import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,7 +180,12 @@ def times(ratio: float) -> str:
     """Return how far off something is, in words."""
     if not math.isfinite(ratio):
         return "off by no finite number"
-    return f"off by {ratio:.3g} times what rounding explains"
+    return f"off by {counted(ratio)} times what rounding explains"
+
+
+def wrong_values(evidence: Evidence) -> str:
+    """Return what `Evidence.bad` marks, in words."""
+    return f"values beyond {counted(evidence.limit)} times what rounding explains"
 
 
 def rms(values: Array) -> float:

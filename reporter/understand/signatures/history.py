@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from migrate import ENVELOPE_K
-from reporter.understand.signatures.evidence import rms, signature, times
+from reporter.understand.signatures.evidence import rms, signature, times, wrong_values
 
 if TYPE_CHECKING:
     from reporter.understand.signatures.evidence import Array, Evidence, Mask, Signature
@@ -35,7 +35,8 @@ def _leftover(evidence: Evidence) -> Signature | None:
     return signature(
         "S1",
         "Data of the previous input",
-        f"{count:,} of {wrong:,} wrong values are those of the previous input's output.",
+        f"{count:,} of {wrong:,} {wrong_values(evidence)} are those of the previous "
+        "input's output.",
         "data left over from an earlier call",
         values=count,
         wrong=wrong,

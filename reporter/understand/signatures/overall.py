@@ -25,11 +25,17 @@ UNLIKE = 0.5  # correlation of garbage, and more of few values
 CLOSE = 0.1  # relative error that is drift where the reference is constant
 TYPICAL = ENVELOPE_K / 4  # of the median channel: the others are off as well
 DENSE = 0.1  # median over root mean square: of errors that are everywhere
+COARSER = 8  # times is bfloat16 than float16: 8 significant bits, not 11
 AGREES = 0.5  # of the decisions or values; with fewer the output is another altogether
 
 
 def drift(evidence: Evidence) -> Signature | None:
-    """Match errors everywhere, beyond rounding and small beside the reference (D1)."""
+    """Match errors everywhere, beyond rounding and small beside the reference (D1).
+
+    A lower precision is named up to COARSER times the limit of rounding: bfloat16 has a unit
+    roundoff of 2^-8, float16 of 2^-11 (Higham and Mary, "Mixed precision algorithms in numerical
+    linear algebra", Acta Numerica 2022).
+    """
     if not evidence.wrong.any() or evidence.broken.any() or evidence.both.sum() < ENOUGH:
         return None
     relative, likeness = _relative(evidence), _correlation(evidence)
@@ -40,12 +46,15 @@ def drift(evidence: Evidence) -> Signature | None:
     if not alike or not dense or not spread or relative > LARGE:
         return None
     worst = float(np.max(evidence.ratios))
+    title, cause = "Low-precision drift", "a computation in lower precision than float16"
+    if worst > COARSER * ENVELOPE_K:
+        title, cause = "Errors everywhere", "errors larger than those of a computation in bfloat16"
     return signature(
         "D1",
-        "Low-precision drift",
+        title,
         f"The values follow the reference (relative L2 error {relative:.4g}), and the worst "
         f"channel is {times(worst)}.{_others(evidence)}",
-        "a computation in lower precision than float16 with float32 sums",
+        f"{cause} with float32 sums",
         relative_l2=relative,
         correlation=likeness,
         psnr=_psnr(evidence),

@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from reporter.write.report import Report
 
 FILE = "report.html"
-SECTION, DETAILS = "<h2>", "<h2>Details</h2>"  # no text has one: it is escaped
+REPRODUCE, DETAILS = "<h2>Reproduce</h2>", "<h2>Details</h2>"  # no text has one: it is escaped
 HEADING = re.compile(r"<h3>(.*?)</h3>", re.DOTALL)
 
 
 def text(report: Report) -> str:
-    """Return the report as HTML; it loads nothing from elsewhere."""
+    """Return the report as HTML, pictures after what is asked; it loads nothing from elsewhere."""
     from markdown import markdown as to_html
     from markupsafe import Markup
 
     body = to_html(markdown.text(report), extensions=["tables", "fenced_code"])
-    first, section, rest = body.partition(SECTION)
+    first, reproduce, rest = body.partition(REPRODUCE)
     rest, details, folded = rest.partition(DETAILS)
     page = render(
         "report.html",
         report=report,
         first=Markup(first),
-        rest=Markup(section + rest + details + _folded(folded)),
+        rest=Markup(reproduce + rest + details + _folded(folded)),
         outputs=figures.of_outputs(report),
         network=figures.of_network(report),
     )

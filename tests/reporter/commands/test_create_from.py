@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from migrations import model
 from typer.testing import CliRunner
@@ -87,10 +88,28 @@ def test_what_else_the_user_states_needs_no_measuring_either(here):
 
 
 def test_a_new_report_takes_both_too(here):
-    done("create", "m.mlmodel", "--budget", "0", "--force", "--fb", "FB7", "--thread", THREAD)
+    done("create", "m.mlmodel", "--budget", "0", "--force", "--fb", "FB7777777", "--thread", THREAD)
     top = Path("m-report/report.md").read_text().partition("## ")[0]
-    assert "Filed as FB7, discussed at https://developer.apple.com" in top
-    assert "Filed with Apple as FB7" in Path("m-report/forum.md").read_text()
+    assert "Filed as FB7777777, discussed at https://developer.apple.com" in top
+    assert "Filed with Apple as FB7777777" in Path("m-report/forum.md").read_text()
+
+
+def test_force_keeps_what_an_earlier_report_of_the_model_was_told(here):
+    done("create", "--from", "m-report", "--fb", "FB12345678", "--thread", THREAD)
+    done("create", "m.mlmodel", "--budget", "0", "--force", "--last-good", "iOS 13.7")
+    kept = json.loads(Path("m-report/report.json").read_text())
+    assert (kept["feedback"], kept["thread"]) == ("FB12345678", THREAD)
+    done("create", "m.mlmodel", "--budget", "0", "--force", "--fb", "FB87654321")
+    kept = json.loads(Path("m-report/report.json").read_text())
+    assert (kept["feedback"], kept["thread"]) == ("FB87654321", THREAD)
+    assert kept["last_good"] == "iOS 13.7"
+
+
+def test_force_takes_nothing_from_a_report_of_another_model(here):
+    done("create", "--from", "m-report", "--fb", "FB12345678")
+    model(here / "other.mlmodel", kernel=np.float32([[1, 2], [3, 4], [5, 6]]))
+    done("create", "other.mlmodel", "--budget", "0", "--force", "--out", "m-report")
+    assert json.loads(Path("m-report/report.json").read_text())["feedback"] == ""
 
 
 def test_the_last_line_says_that_the_notes_are_still_to_be_written_and_why(here):

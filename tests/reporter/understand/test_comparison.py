@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from reporter.understand.comparison import (
     from_reference,
 )
 from reporter.understand.diagnosis import Diagnosis
+from reporter.understand.headline import headline
 from reporter.understand.reference import METHOD, Referee
 
 IDENTITY = ModelIdentity(
@@ -294,6 +297,32 @@ def test_a_diagnosis_by_what_rounding_explains(model):
     assert loose.result("ane").metrics.beyond == 24
     (strict,) = from_record(record_of(runs), Referee(model), "r", 0.01, 1.0)
     assert strict.diagnosis.worst.word == "diverges"
+
+
+def test_rows_are_those_of_the_channel_that_the_headline_names(model):
+    """The third channel has the largest errors; the first is further off what rounding explains."""
+    given = X * np.float32([1e-3, 1, 1e3]).reshape(3, 1, 1)
+    wrong = 2 * given
+    wrong[0, 0, 3, 0] += 1
+    wrong[0, 2, 1, 1] += 50
+    runs = [run("cpu", out0=2 * given), run("ane", out0=wrong)]
+    record = record_of(runs, inputs={"seed-0": {"in0": given}})
+    (found,) = from_record(record, Referee(model), "r", 0.01)
+    assert found.diagnosis.worst.channel == 0
+    assert found.around == "channel 0, the worst by what rounding explains"
+    assert [row.index for row in found.table.rows if row] == list(range(1, 12))  # about index 6
+    assert "in channel 0;" in headline([found], 8)
+    (alone,) = from_record(record, None, "r", 0.01)
+    assert alone.around == "the worst channel (by RMSE)"
+    assert [row.index for row in alone.table.rows if row] == list(range(13, 24))  # index 19
+
+
+def test_an_images_rows_are_not_those_of_a_channel_that_it_has_elsewhere(model):
+    """An image is (H, W, 3) in a record, and of three channels where it is judged."""
+    (found,) = from_record(record_of([run("ane", out0=3 * X)]), Referee(model), "r", 0.01)
+    assert found.around.startswith("channel ")
+    image = replace(found, shape=(4, 2, 3))
+    assert image.around == "the worst channel (by RMSE)"
 
 
 @pytest.mark.parametrize("word", ["exact", "rounding", "unfit", "suspicious", "diverges"])

@@ -13,6 +13,7 @@ from migrate import Envelope
 from migrate.coreml import proto
 from reporter.measure.record import Failure, Plan, PlannedOperation, Run
 from reporter.measure.simulate import values
+from reporter.understand.assessment import counted
 from reporter.understand.diagnosis import SUSPECTS, Numbers, diagnose, fits, numbers
 from reporter.understand.reference import Referee
 
@@ -191,7 +192,7 @@ def test_the_cold_start_is_a_run_by_itself(good):
     same = np.array_equal(cold, later)
     said = "gave the same bits at its cold start and later" if same else (
         f"gave other bits at its cold start than later: {found.cold['ane'].word} "
-        f"({found.cold['ane'].ratio:.3g} times what rounding explains)"
+        f"({counted(found.cold['ane'].ratio)} times what rounding explains)"
     )  # fmt: skip
     assert found.who[-1] == f"the ANE {said}"
 

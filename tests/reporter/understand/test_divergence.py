@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from reporter.understand.divergence import TOLERANCE, axes, compare, printed, table, worst_index
+from reporter.understand.divergence import (
+    TOLERANCE,
+    axes,
+    compare,
+    printed,
+    table,
+    worst_in_channel,
+    worst_index,
+)
 
 RANDOM = np.random.RandomState(5)
 REFERENCE = RANDOM.uniform(-8, 8, (1, 3, 4, 5))
@@ -156,6 +164,19 @@ def test_the_worst_index():
     assert worst_index(found.ravel(), reference) == 1
     assert worst_index(found, reference.reshape(2, 6)) == 10
     assert worst_index(reference, reference) == 0
+
+
+def test_the_worst_element_of_a_channel_is_not_that_of_another():
+    reference = np.zeros((2, 3, 2, 2))
+    found = reference.copy()
+    found[0, 0, 0, 1], found[1, 1, 1, 0], found[1, 1, 1, 1] = 9, -3, 2
+    assert worst_in_channel(found, reference, 4) == 4 * 4 + 2
+    assert worst_in_channel(found.ravel(), reference, 4) == 4 * 4 + 2
+    assert worst_in_channel(found, reference, 0) == 1
+    found[1, 1, 0, 1] = NAN
+    assert worst_in_channel(found, reference, 4) == 4 * 4 + 1
+    assert worst_in_channel(np.zeros((1, 3, 0)), np.zeros((1, 3, 0)), 2) == 0
+    assert worst_in_channel(found.ravel(), reference.ravel(), 0) == 17
 
 
 @pytest.mark.parametrize(

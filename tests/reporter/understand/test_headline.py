@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from reporter.understand.assessment import Assessment
 from reporter.understand.comparison import Comparison
 from reporter.understand.diagnosis import Diagnosis
-from reporter.understand.divergence import Table
+from reporter.understand.divergence import Table, compare
 from reporter.understand.headline import chief, headline, sentence, verdict
 from reporter.understand.unit_result import UnitResult
 
@@ -40,11 +41,33 @@ def test_each_word_says_where_it_is(unit):
         ("suspicious", 9.5, 1,
          f"suspicious: {place}, 9.5 times what rounding explains in channel 7; "
          "1 of 1,600 channels are beyond 8 times"),
+        ("diverges", 2568.7, 1600,
+         f"diverges: {place}, 2,569 times what rounding explains in channel 7; "
+         "1,600 of 1,600 channels are beyond 8 times"),
         ("diverges", math.inf, 1600,
-         f"diverges: {place}, inf times what rounding explains in channel 7; "
+         f"diverges: {place}, off by no finite number in channel 7; "
          "1,600 of 1,600 channels are beyond 8 times"),
     ]:  # fmt: skip
         assert verdict(compared(word, ratio, unit=unit, beyond=beyond), 8) == text
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ([math.nan] * 4, "4 of 4 values are NaN"),
+        ([1, math.nan, 3, 4], "1 of 4 values are NaN, the first in channel 7"),
+        ([-math.inf, math.inf, 3, 4], "2 of 4 values are infinite, the first in channel 7"),
+        ([math.inf, 2, math.nan, 4],
+         "1 of 4 values are NaN and 1 of 4 values are infinite, the first in channel 7"),
+    ],
+)  # fmt: skip
+def test_values_that_are_not_finite_are_counted(odd, words):
+    metrics = compare(np.array(odd, np.float32), np.arange(1.0, 5))
+    right = UnitResult("cpu", "measured", compare(np.ones(9), np.ones(9)))
+    units = (right, UnitResult("ane", "measured", metrics))
+    assert verdict(compared("diverges", math.inf, beyond=2, units=units), 8) == (
+        f"diverges: output 'y' on the ANE, {words}; 2 of 1,600 channels are beyond 8 times"
+    )
 
 
 def test_an_unfit_input_asks_for_another():

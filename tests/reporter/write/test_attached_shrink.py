@@ -9,6 +9,7 @@ import pytest
 from rule_devices import concat_into_depthwise, joined_spec, never
 from shrinks import Shrink
 
+from migrate import AnereportError
 from reporter.understand.understood import Bounds
 from reporter.write import repro
 from reporter.write.create import Options, create
@@ -35,8 +36,8 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def report(folder):
-    options = Options(bounds=Bounds(budget=0), force=True)
+def report(folder, **more):
+    options = Options(bounds=Bounds(budget=0), force=True, **more)
     return create(folder / "m.mlmodel", folder / "out", options)
 
 
@@ -44,6 +45,20 @@ def report(folder):
 def copied(ended, here):
     shutil.copytree(ended, here, dirs_exist_ok=True)
     return here
+
+
+def test_another_folder_can_be_named(copied):
+    (copied / "m-shrink").rename(copied / "small")
+    assert report(copied).shrunk is None
+    assert report(copied, shrink=copied / "small").shrunk.file == "shrink/smallest.mlmodel"
+    with pytest.raises(AnereportError, match=r"holds no shrink\.json"):
+        report(copied, shrink=copied)
+
+
+def test_what_a_shrink_has_found_is_not_said_to_be_missing(copied):
+    assert not any("smallest part" in m.what for m in report(copied).missing)
+    shutil.rmtree(copied / "m-shrink")
+    assert any("smallest part" in m.what for m in report(copied).missing)
 
 
 def test_the_smallest_network_is_bundled_and_every_row_of_the_table_said(copied):

@@ -74,6 +74,7 @@ def test_a_reading_stands_in_every_venue(here):
 def test_the_table_has_a_row_for_each_variant_that_was_measured(here):
     found = report(here, "records")
     tried = {v.name: (v.word.split(":")[0], v.repeats) for v in found.readings[0].tried}
+    assert found.readings[0].diverges
     assert tried == {
         "split-deep": ("right", 2), "copied-behind-concat": ("right", 2),
         "without-deep": ("right", 2), "swapped-concat": ("fails", 2), "tap-concat": ("fails", 2),
@@ -138,6 +139,7 @@ def test_a_reading_is_by_the_limit_that_is_given(here):
     found = report(here, "records", bounds=Bounds(limit=1e9, budget=0))
     assert {v.word.split(":")[0] for v in found.readings[0].tried} == {"right", "set aside"}
     assert "itself is right" in found.readings[0].sentences[0]
+    assert not found.readings[0].diverges
 
 
 def test_each_device_has_a_reading_of_its_own(here):

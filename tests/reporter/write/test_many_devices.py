@@ -18,6 +18,7 @@ from reporter.measure.record import Device, dumps
 from reporter.understand.understood import Bounds
 from reporter.write import migration, repro, variants
 from reporter.write.create import Options, create
+from reporter.write.questions import questions
 
 FAST = repro.Repro("print(1)\n", "anereport", "executed: not in this test", "", True)
 HEAD = ["device", "label", "system", "unit", "model", "verdict", "times what rounding explains",
@@ -88,6 +89,20 @@ def test_the_words_are_in_every_venue(here):
     assert where not in text(here, "forum.md")  # where two lines suffice
     assert text(here).index(first) < text(here).index("## What is usually asked")
     assert "<summary>On which devices</summary>" in text(here, "report.html")
+
+
+def test_how_often_it_happens_is_said_by_device_and_build(here):
+    found = {q.asked: q for q in questions(report(here, "records"))}
+    one = "iPhone14,5, iPhone 13 (iOS 16.2, 20C65)"
+    new = "iPhone14,5, iPhone 13 (iOS 17.0, 21A329)"
+    third = "iPhone14,6, iPhone SE (3rd generation)"
+    assert found["Does it happen every time?"].answer == (
+        f"Not on every device: in every run on {one}, label a (3 of 3), and on "
+        f"{third} (iOS 17.0, 21A329), label c (1 of 1); in some runs on {new}, label b "
+        f"(1 of 2); in none on {new}, label a (0 of 3), and on {one}, label b (0 of 1), and on "
+        f"{third} (iOS 16.2, 20C65), label c (0 of 2)"
+    )
+    assert "; right on: " in found["On which device and build?"].answer
 
 
 def test_programs_read_the_same_from_report_json(here):

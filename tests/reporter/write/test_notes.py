@@ -114,12 +114,14 @@ def test_the_page_has_no_other_tags_of_them(text):
     assert {a for _, *rest in page.tags for a in rest} <= {("class", "language-text")}
 
 
-def test_a_post_has_them_as_ascii_where_they_are_short():
+def test_a_post_has_them_as_ascii_and_the_start_of_long_ones():
     text = "# Where\n\nOn `iPhone` \u00e9\n- a\n```\nx\n```"
     assert brief(text) == "Where\nOn 'iPhone' \\xe9\n- a\nx"
     lines = ["y" * 99 for _ in range(8)]
     assert brief("\n".join(lines)) == "\n".join(lines)  # 799 characters
-    assert brief("\n".join([*lines, "z"])) == ""
+    rest = "... (the rest is in notes.md of the Feedback report)"
+    assert brief("\n".join([*lines, "z"])) == "\n".join(lines) + rest
+    assert brief("\n".join(["y" * 99, *lines])) == "\n".join(["y" * 99, *lines[:7]]) + rest
 
 
 @settings(max_examples=500)

@@ -114,6 +114,11 @@ def test_names_are_cut_and_that_shows(letter):
     assert len(rendering.cell(name)) <= 2 * 200
 
 
+def test_a_backtick_of_a_name_stays_to_be_told_from_a_quote():
+    assert rendering.plain("a`'b") == r"a\x60'b"
+    assert rendering.plain_long("`") == r"\x60"
+
+
 def test_a_name_of_just_the_length_is_not_cut():
     assert rendering.plain("n" * 200) == "n" * 200
 
@@ -191,5 +196,5 @@ def test_blocks_are_those_of_the_template_filled_in_and_in_its_order():
     assert found["title"] == "Title: A title\n"
     assert found["filed"] == "Filed with Apple as FB1234567.\n"
     assert "\noutput 99\n" in found["table"]
-    assert "\noutput 3\n" in found["short_table"]
+    assert "\noutput 5\n" in found["short_table"]
     assert found["notes"] == found["missing"] == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import zipfile
@@ -161,7 +162,7 @@ def test_what_is_not_made_of_the_report_stays(folder):
     (folder / "repro.py").write_text("print('edited')")
     (folder / "report.md").write_text("edited")
     before = content(folder)
-    again(folder, Stated("FB1", "https://a.example/t"))
+    again(folder, Stated("FB1111111", "https://a.example/t"))
     after = content(folder)
     changed = {name for name in before | after if before.get(name) != after.get(name)}
     assert changed == MADE | {"m-report.zip"}
@@ -177,7 +178,7 @@ def test_permissions_times_and_links_stay(folder):
     os.utime(folder / "m.mlmodel", (1, 1))
     (folder / "link").symlink_to("mine.sh")
     (folder / "dangling").symlink_to("nowhere")
-    again(folder, Stated("FB1"))
+    again(folder, Stated("FB1111111"))
     assert stat.S_IMODE((folder / "mine.sh").stat().st_mode) == 0o750
     assert (folder / "m.mlmodel").stat().st_mtime == 1
     assert (folder / "link").readlink() == Path("mine.sh")
@@ -196,11 +197,11 @@ def test_where_it_was_filed_is_said_where_a_reader_needs_it(folder):
 
 
 def test_what_was_stated_stays_until_it_is_stated_otherwise(folder):
-    again(folder, Stated("FB1", "https://a.example/1"))
-    again(folder, Stated("FB2"))
+    again(folder, Stated("FB1111111", "https://a.example/1"))
+    again(folder, Stated("FB2222222"))
     report = again(folder, Stated())
-    assert (report.feedback, report.thread) == ("FB2", "https://a.example/1")
-    assert "FB1" not in (folder / "report.md").read_text()
+    assert (report.feedback, report.thread) == ("FB2222222", "https://a.example/1")
+    assert "FB1111111" not in (folder / "report.md").read_text()
 
 
 def test_notes_are_shown_bundled_and_kept(folder):
@@ -222,12 +223,14 @@ def test_notes_are_shown_bundled_and_kept(folder):
         assert archive.read("notes.md") == mine
 
 
-def test_long_notes_are_left_to_the_report(folder):
+def test_of_long_notes_the_start_is_posted_and_the_rest_is_left_to_the_report(folder):
     write_notes(folder, "\n".join(["a line of notes"] * 60))
     again(folder, Stated())
     assert (folder / "report.md").read_text().count("a line of notes") == 60
-    assert "a line of notes" not in (folder / "forum.md").read_text()
-    assert "notes.md in the zip file" in (folder / "feedback.txt").read_text()
+    for name in ("forum.md", "feedback.txt"):
+        posted = (folder / name).read_text()
+        assert posted.count("a line of notes\n") == 47  # of 16 characters; their heading has 37
+        assert "\na line of n... (the rest is in notes.md of the Feedback report)" in posted
 
 
 def test_a_page_that_was_deleted_is_begun_anew(folder):
@@ -244,7 +247,7 @@ def refused(folder, error, words, stated=None):
     """Make a report again, which must fail and leave everything as it was."""
     before = content(folder.parent)
     with pytest.raises(error, match=words) as caught:
-        again(folder, stated or Stated("FB1"))
+        again(folder, stated or Stated("FB1111111"))
     assert content(folder.parent) == before
     assert "\n" not in str(caught.value)
 
@@ -317,7 +320,7 @@ def test_a_call_that_is_stopped_leaves_the_folder_as_it_was(folder, monkeypatch,
     monkeypatch.setattr(report_folder, at, stop)
     before = content(folder.parent)
     with pytest.raises(error, match="stop"):
-        again(folder, Stated("FB1"))
+        again(folder, Stated("FB1111111"))
     assert content(folder.parent) == before
 
 
@@ -333,16 +336,16 @@ def test_one_that_is_stopped_at_the_very_end_does_too(folder, monkeypatch, error
     monkeypatch.setattr(Path, "rename", rename)
     before = content(folder.parent)
     with pytest.raises((error, AnereportError), match="stop"):
-        again(folder, Stated("FB1"))
+        again(folder, Stated("FB1111111"))
     assert content(folder.parent) == before
 
 
 def test_a_link_to_a_folder_is_followed(folder):
     link = folder.parent / "link"
     link.symlink_to(folder, target_is_directory=True)
-    again(link, Stated("FB1"))
+    again(link, Stated("FB1111111"))
     assert link.is_symlink()
-    assert "FB1" in (folder / "report.md").read_text()
+    assert "FB1111111" in (folder / "report.md").read_text()
     assert sorted(p.name for p in folder.parent.iterdir()) == ["link", "report"]
 
 
@@ -385,3 +388,8 @@ def test_notes_that_cannot_be_read_are_said_before_long_work(folder, tmp_path, m
     (folder / "notes.md").write_bytes(b"\xff")
     with pytest.raises(NotesError, match="save it as a text in UTF-8"):
         create(SAMPLES / "Block.mlmodel", folder, Options(force=True))
+
+
+def test_notes_that_cannot_be_read_are_named_where_the_user_has_them(folder):
+    (folder / "notes.md").write_bytes(b"\xff\xff")
+    refused(folder, AnereportError, f"cannot read {re.escape(str(folder.resolve()))}/notes.md: ")

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scripts import run_clean
 
 import migrate
-from migrate.coreml import proto
+from migrate.coreml import coremltools, proto
 from reporter.measure.inputs import seeded
 from reporter.write import repro
 from reporter.write.builder_calls import without_weights
@@ -34,8 +36,6 @@ def drawn_digest():
 
 @pytest.fixture(scope="module")
 def block_path():
-    from pathlib import Path
-
     return Path(__file__).resolve().parents[3] / "samples" / "Block.mlmodel"
 
 
@@ -250,3 +250,45 @@ def test_a_script_that_cannot_be_read(tmp_path, kind):
         path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(migrate.AnereportError, match="cannot read the script"):
         repro.from_user(path, run=True)
+
+
+# --- on a Mac, with a stand-in for the class that predicts
+
+
+def predicted_with(script, folder, monkeypatch, *arguments):
+    """The files that the script predicts with, in order."""
+    ct, asked = coremltools(), []
+
+    class Stub:
+        def __init__(self, path, compute_units):
+            asked.append((Path(path).name, compute_units.name))
+
+        def predict(self, inputs):
+            (x,) = inputs.values()
+            return {"out0": x + len(asked)}
+
+    (folder / "repro.py").write_text(script)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["repro.py", *arguments])
+    monkeypatch.setattr(ct.models, "MLModel", Stub)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    runpy.run_path(str(folder / "repro.py"), run_name="__main__")
+    assert [unit for _, unit in asked] == ["CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE"]
+    return {name for name, _ in asked}
+
+
+def test_it_predicts_with_the_model_itself_where_that_lies_beside(
+    one_layer, tmp_path, monkeypatch, capsys
+):
+    path = save(one_layer("activation", [(2, 3)], fill=linear), tmp_path / "m.mlmodel")
+    script, _ = repro.generate(path)
+    assert predicted_with(script, tmp_path, monkeypatch) == {"m.mlmodel"}
+    assert "predicting with the model itself" in capsys.readouterr().out
+    assert predicted_with(script, tmp_path, monkeypatch, "seeded") == {"repro.mlmodel"}
+    assert "predicting with seeded weights" in capsys.readouterr().out
+    path.unlink()
+    assert predicted_with(script, tmp_path, monkeypatch) == {"repro.mlmodel"}
+
+
+def linear(p):
+    p.linear.alpha = 2.0

@@ -13,7 +13,7 @@ from reporter.write.stated import Stated, StatedError
 ADDRESS = "https://developer.apple.com/forums/thread/720810"
 
 
-@pytest.mark.parametrize("number", ["FB1", "FB12345678", "FB00000000001"])
+@pytest.mark.parametrize("number", ["FB1111111", "FB12345678", "FB000000000001"])
 def test_a_number_of_feedback_assistant(number):
     assert Stated(number) == Stated(feedback=number, thread="")
 
@@ -21,7 +21,7 @@ def test_a_number_of_feedback_assistant(number):
 @pytest.mark.parametrize(
     "number",
     ["12345678", "FB", "fb12345678", "FB 12345678", "FB12345678\n", "FB1234x", "FB\u0663", " ",
-     "FB" + 21 * "1", "<b>FB1</b>"],
+     "FB12", "FB123456", "FB" + 13 * "1", "<b>FB1111111</b>"],
 )  # fmt: skip
 def test_what_is_no_such_number_is_refused_with_an_example(number):
     with pytest.raises(StatedError, match=r"--fb is the number .* as in FB12345678, not"):
@@ -52,10 +52,10 @@ def test_a_limit_that_no_post_can_keep_is_refused():
 
 
 def test_what_is_not_said_stays_as_it_is(report):
-    whole = Stated("FB1", ADDRESS, "iOS 13.7 of /Users/alice", 5000)
+    whole = Stated("FB1111111", ADDRESS, "iOS 13.7 of /Users/alice", 5000)
     said = whole.into(report)
     assert (said.feedback, said.thread, said.last_good, said.forum_limit) == (
-        "FB1", ADDRESS, "iOS 13.7 of ~", 5000,
+        "FB1111111", ADDRESS, "iOS 13.7 of ~", 5000,
     )  # fmt: skip
     assert Stated().into(said) == said
     assert Stated(thread="http://b.example").into(said).thread == "http://b.example"

@@ -308,6 +308,16 @@ def test_drift_of_a_negative_index_correlates_by_0_91_to_0_97(correlation):
     one = headline(evidence(correlation * exact + share * other, exact, dtype=np.float32))
     assert one.code == "D1"
     assert numbers(one)["correlation"] == pytest.approx(correlation, abs=0.02)
+    assert one.title == "Errors everywhere"  # 126 and 219 times what rounding explains
+
+
+@pytest.mark.parametrize(("times", "title"), [(40, "Low-precision drift"), (100, "Errors every")])
+def test_a_lower_precision_is_named_up_to_what_bfloat16_makes_of_the_limit(times, title):
+    """Of noise that is small beside the reference; the bound is 8 x 8 times."""
+    output = Output((1, 16, 16, 16), seed=1)
+    one = headline(output.evidence(output.healthy + output.noise(times)))
+    assert (one.code, one.title[: len(title)]) == ("D1", title)
+    assert ("larger than those of a computation in bfloat16" in one.says) == (times == 100)
 
 
 def test_a_decision_of_margin_0_46_flips_by_an_error_of_1_16():

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from reporter.understand.comparison import UnitResult
 from reporter.write.missing import Missing
 from reporter.write.venues import feedback
 
@@ -103,3 +104,109 @@ def test_hostile_names_add_no_field(hostile):
 
 def test_the_attachments_with_their_sizes(make_report):
     assert field(feedback.text(make_report()), "Files") == "2.77 MB  Tiny-report.zip"
+
+
+NOTHING = "WARNING: no result here is wrong on the Neural Engine: nothing to file yet"
+
+
+def with_units(make_report, **ane):
+    """A report whose CPU and Neural Engine are right, and no GPU, but for what is said."""
+    (one,) = make_report().comparisons
+    cpu, gpu, _ = one.units
+    right = {"status": "measured", "metrics": cpu.metrics, "runs": 1}
+    units = (cpu, UnitResult(gpu.unit, "not measured"), UnitResult("ane", **{**right, **ane}))
+    return make_report(comparisons=(dataclasses.replace(one, units=units, diagnosis=None),))
+
+
+def test_where_all_is_right_or_nothing_is_measured_there_is_nothing_to_file(
+    make_report, without_records
+):
+    assert NOTHING in feedback.text(with_units(make_report)).splitlines()
+    assert NOTHING in feedback.text(without_records).splitlines()
+    assert NOTHING not in feedback.text(make_report())
+
+
+@pytest.mark.parametrize(
+    "ane",
+    [
+        {"status": "failed in load: no such plan", "metrics": None},
+        {"runs": 3, "lost": 1},
+        {"why": "failed in predict: it was killed"},
+        {"cold": "failed in load: no such plan"},
+        {"metrics": None},  # a listing, or what could not be compared
+    ],
+)
+def test_a_failure_or_what_nobody_could_compare_may_be_filed(make_report, ane):
+    assert "nothing to file" not in feedback.text(with_units(make_report, **ane))
+
+
+def test_an_ml_program_or_a_variant_that_is_wrong_may_be_filed(make_report, whole):
+    right = with_units(make_report)
+    (known, _), (reading,) = whole.migration.verdicts, whole.readings
+    verdicts = (dataclasses.replace(known, word="worse"),)
+    worse = dataclasses.replace(whole.migration, verdicts=verdicts)
+    assert "nothing to file" not in feedback.text(dataclasses.replace(right, migration=worse))
+    assert "nothing to file" not in feedback.text(dataclasses.replace(right, readings=(reading,)))
+    fine = dataclasses.replace(reading, tried=reading.tried[:1])  # the one that is right
+    assert NOTHING in feedback.text(dataclasses.replace(right, readings=(fine,)))
+    assert NOTHING in feedback.text(dataclasses.replace(right, migration=whole.migration))
+
+
+def test_it_occurs_on_a_device_where_one_is_named(make_report, simulated):
+    assert field(feedback.text(make_report()), "Where does") == "On device"
+    unknown = "(not stated: please choose)"
+    assert field(feedback.text(make_report(devices=())), "Where does") == unknown
+    assert field(feedback.text(simulated), "Where does") == unknown
+
+
+def test_rows_and_details_go_before_answers_and_the_word_on_each_stays(whole):
+    (one, other) = whole.comparisons
+    row = next(r for r in one.table.rows if r)
+    table = dataclasses.replace(one.table, rows=(row,) * 60)
+    whole = dataclasses.replace(whole, comparisons=(dataclasses.replace(one, table=table), other))
+    text = field(feedback.text(whole), "Please describe the issue")
+    assert text.count("0.20471") == 5 + 1  # rows, and the answer on what was observed
+    assert "Which was the last good system? iOS 13.7 (stated by the user)." in text
+    assert "Does the CPU alone agree?" in text
+    said = text.splitlines()[-1]
+    assert "most rows of the table" in said
+    assert "answers" not in said
+
+
+def test_where_there_is_no_room_a_line_says_how_the_program_and_the_variants_ended(whole):
+    long = dataclasses.replace(whole.readings[0], brief=("It fails.", "It vanishes.", "x" * 500),
+                               diverges=True)  # fmt: skip
+    notes = "\n".join(["what I saw"] * 60)
+    reasons = ("y" * 590,)
+    verdicts = tuple(dataclasses.replace(v, reasons=reasons) for v in whole.migration.verdicts[:1])
+    migration = dataclasses.replace(whole.migration, verdicts=verdicts * 4)
+    full = dataclasses.replace(whole, readings=(long,), notes=notes, migration=migration)
+    text = field(feedback.text(full), "Please describe the issue")
+    assert "What was tried (variants/ in the zip file): It vanishes." in text.splitlines()
+    assert "As an ML Program: Tiny.mlpackage: right, but not proven" in text
+    assert "yyy" not in text
+    assert "more on the ML Program" in text.splitlines()[-1]
+    assert len(text) <= 4096
+
+
+def test_nothing_is_said_under_an_empty_heading(without_records):
+    assert "\nKnown" not in feedback.text(without_records)
+
+
+def test_the_readings_are_those_of_devices_that_fail(whole):
+    passing = dataclasses.replace(whole.readings[0], brief=("It passes.",))
+    failing = dataclasses.replace(passing, brief=("It fails.",), diverges=True)
+    report = dataclasses.replace(whole, readings=(passing, failing), notes="")
+    text = feedback.text(report)
+    assert "It fails." in text
+    assert "It passes." not in text
+    assert "It passes." in feedback.text(dataclasses.replace(report, readings=(passing,)))
+
+
+def test_verdicts_that_nobody_measured_are_one_line(whole):
+    known, other = whole.migration.verdicts
+    verdicts = (other, dataclasses.replace(other, variant="second"), known)
+    migration = dataclasses.replace(whole.migration, verdicts=verdicts)
+    text = feedback.describe(dataclasses.replace(whole, migration=migration, notes=""))
+    assert "\nNot measured: Tiny-fp32.mlpackage, second.\n" in text
+    assert "Tiny.mlpackage on iPhone14,2 (20C65): right, but not proven" in text

@@ -5,8 +5,12 @@ import dataclasses
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from migrate import AnereportError
+from reporter.write.rendering import plain
 from reporter.write.venues import forum
 
 
@@ -125,7 +129,7 @@ def test_a_limit_that_no_post_can_keep_is_refused(limit):
 
 
 @pytest.mark.parametrize("limit", [4000, 7000])
-@pytest.mark.parametrize("letter", ["n", "é", "\U0001f600", "`", "\n"])
+@pytest.mark.parametrize("letter", ["n", "é", "\U0001f600", "`", "\n", "<"])
 def test_long_names_and_many_findings_stay_within_the_limit(make_report, letter, limit):
     name = letter * 10_000
     base = make_report()
@@ -161,3 +165,53 @@ def test_simulated_is_said_at_the_top_and_in_each_table(simulated):
     assert text.splitlines()[2].startswith("SIMULATED:")
     assert fences(text)[0].strip().startswith("SIMULATED\n")
     assert "SIMULATED: Output 'output'" in text
+
+
+NAMES = st.text(alphabet="<>![]()*_`\\&#;~-ab1 ", max_size=40) | st.sampled_from(
+    ["<img src=x onerror=y>", "<!-- x", "*b*", "**b**", "__init__", "_i_", "a__b__c", "[l](y)",
+     "![i](y)", "&lt;b&gt;", "&#60;", "a\\*b*", "<https://a.example>", "``x``"]
+)  # fmt: skip
+
+
+@given(NAMES)
+def test_outside_of_fences_a_name_is_neither_html_nor_markdown(name):
+    said = " ".join(f"x {plain(name)} x".split())
+    tokens = MarkdownIt("commonmark").parse(forum.escaped(said))
+    assert [t.type for t in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    assert {c.type for c in tokens[1].children} <= {"text", "text_special"}
+    assert "".join(c.content for c in tokens[1].children) == said
+
+
+def test_in_fences_and_within_words_names_stay_plain():
+    assert forum.escaped("a_name_b <\n\n```\n<b> *x* __y__\n```\n\n<b>") == (
+        "a_name_b \\<\n\n```\n<b> *x* __y__\n```\n\n\\<b>"
+    )
+
+
+def test_a_hostile_post_is_paragraphs_lists_and_fences(hostile, whole):
+    named = dataclasses.replace(whole.readings[0], brief=("<img src=x> [l](y) *b*",))
+    for report in (hostile, dataclasses.replace(whole, readings=(named,))):
+        tokens = MarkdownIt("commonmark").parse(forum.text(report))
+        assert not [t for t in tokens if t.type == "html_block"]
+        inner = {c.type for t in tokens for c in t.children or []}
+        assert inner <= {"text", "text_special", "softbreak"}
+
+
+def test_the_readings_are_those_of_devices_that_fail_under_one_heading(whole):
+    passing = dataclasses.replace(whole.readings[0], brief=("It passes.",))
+    failing = [
+        dataclasses.replace(passing, brief=(f"It fails on {i}.",), diverges=True) for i in "ab"
+    ]
+    text = forum.text(dataclasses.replace(whole, readings=(passing, *failing)))
+    assert "\nWhat was tried:\n- It fails on a.\n- It fails on b.\n" in text
+    assert "It passes." not in text
+
+
+def test_a_short_form_says_that_it_is_simulated(whole):
+    (one,) = whole.readings
+    long = dataclasses.replace(one, simulated=True, brief=("It fails.", "It vanishes.", "x" * 590))
+    script = dataclasses.replace(whole.repro, building="x = 1 # " + "y" * 4_000)
+    report = dataclasses.replace(whole, readings=(long,) * 2, repro=script, forum_limit=6300)
+    text = forum.text(report)
+    assert "SIMULATED: What was tried: It vanishes." in text.splitlines()
+    assert "more on variants" in text.splitlines()[-1]

@@ -27,7 +27,10 @@ def test_the_sections_are_those_of_the_template_once_and_in_order(report):
 
 def test_it_says_first_where_bugs_of_the_framework_belong_and_what_the_cpu_gave(make_report):
     lines = github.text(make_report()).splitlines()
-    assert lines[0] == "Title: `Core ML: Tiny.mlmodel, macOS 14.1 (23B81)`"
+    assert lines[0] == (
+        "Title: `Core ML: Tiny.mlmodel (stuck constant), MacBook Pro (14-inch, Nov 2023), "
+        "macOS 14.1 (23B81)`"
+    )
     assert "Apple's Feedback Assistant](https://developer.apple.com/bug-reporting/)" in lines[2]
     assert "Does the CPU alone agree? Yes" in lines[2]
 
@@ -83,3 +86,9 @@ def test_hostile_names_make_no_html_no_heading_and_no_open_fence(hostile):
     links = [c.attrs["href"] for c in inline if c.type == "link_open"]
     assert links == ["https://developer.apple.com/bug-reporting/"]
     assert "\u202e" not in github.text(hostile)
+
+
+def test_what_is_not_measured_is_said_once(without_records):
+    text = github.text(without_records)
+    assert "Does the CPU alone agree? Not measured." in text
+    assert "(not measured)" not in text

@@ -49,8 +49,16 @@ def test_metrics_as_printed_few_at_the_top_and_all_in_the_details(make_report):
         "unit", "evidence", "max abs error", "SNR dB", "beyond 0.01",
         "times what rounding explains", "verdict",
     ]  # fmt: skip
-    assert few[3] == ["ANE", "measured", "23.2", "0.1", "5 of 6", "inf", "diverges"]
+    assert few[3] == [
+        "ANE", "measured", "23.2 of finite values", "0.1 of finite values", "5 of 6 (1 NaN, 0 Inf)",
+        "inf", "diverges",
+    ]  # fmt: skip
+    assert few[1][2:5] == ["0", "equal", "0 of 6"]
     assert few[2] == ["GPU", "failed in load: no such plan", "", "", "", "", ""]
+    page = markdown.text(make_report())
+    assert (
+        "\nRows around the worst element of channel 1, the worst by what rounding explains:" in page
+    )
     ane = dict(zip(every[0], every[3], strict=True))
     assert ane["max abs error"] == "23.2"
     assert ane["SNR dB"] == "0.1"
@@ -61,6 +69,22 @@ def test_metrics_as_printed_few_at_the_top_and_all_in_the_details(make_report):
     assert gpu.pop("unit") == "GPU"
     assert gpu.pop("evidence") == "failed in load: no such plan"
     assert set(gpu.values()) == {""}
+
+
+def test_what_is_not_finite_is_counted_beside_the_metrics(make_report):
+    """In the table at the top; where nothing is finite there is no metric."""
+    (base,) = make_report().comparisons
+    for values, cells in (
+        ([np.nan] * 6, ["no finite value", "no finite value", "6 of 6 (6 NaN, 0 Inf)"]),
+        ([1, np.nan, np.inf, 1, 1.5, -np.inf],
+         ["0.5 of finite values", "10.8 of finite values", "4 of 6 (1 NaN, 2 Inf)"]),
+        ([1, 1, 1, 1, 1, 1], ["0", "equal", "0 of 6"]),
+    ):  # fmt: skip
+        unit = dataclasses.replace(base.units[2], metrics=compare(np.array(values), np.ones(6)))
+        shown = dataclasses.replace(base, units=(*base.units[:2], unit))
+        found = tables(markdown.text(make_report(comparisons=(shown,))))
+        few = next(rows for _, rows in found if rows[0][0] == "unit")
+        assert few[3][2:5] == cells
 
 
 def test_the_order_is_from_what_is_wrong_to_what_is_missing_and_then_details(whole):
