@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 FILE = "feedback.txt"
 TITLE_LIMIT, DESCRIPTION_LIMIT = 255, 4096  # of the web form, by a third party's account
 NOTHING = "no result here is wrong on the Neural Engine: nothing to file yet"
-FAILING = ("fails", "flaky", "does not run")  # how the word on a variant begins
+# how the word on a variant begins
+FAILING = ("fails", "flaky", "in conflict", "some inputs", "does not run")
 FOLDABLE = {  # what is wanted least goes first
     "findings": "notes on the model",
     "faults": "single faults that were computed",

@@ -77,7 +77,11 @@ def test_what_is_kept_is_kept_once_and_for_all(report):
     assert dumps(loads(dumps(kept))) == dumps(kept)
 
 
-@given(st.floats() | st.integers() | st.text().filter(lambda x: x not in ("NaN", "Infinity")))
+@given(
+    st.floats()
+    | st.integers()
+    | st.text().filter(lambda x: x not in ("NaN", "Infinity", "-Infinity"))
+)
 def test_a_signatures_numbers_keep_their_kind(value):
     found = with_numbers(*loaded_form(value)).comparisons[0].diagnosis.signatures[0]
     ((name, number),) = found.numbers

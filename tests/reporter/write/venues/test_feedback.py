@@ -148,6 +148,9 @@ def test_an_ml_program_or_a_variant_that_is_wrong_may_be_filed(make_report, whol
     assert "nothing to file" not in feedback.text(dataclasses.replace(right, migration=worse))
     assert "nothing to file" not in feedback.text(dataclasses.replace(right, readings=(reading,)))
     fine = dataclasses.replace(reading, tried=reading.tried[:1])  # the one that is right
+    odd = (dataclasses.replace(fine.tried[0], word="some inputs: seed-1 is wrong"),)
+    odd = dataclasses.replace(fine, tried=odd)
+    assert "nothing to file" not in feedback.text(dataclasses.replace(right, readings=(odd,)))
     assert NOTHING in feedback.text(dataclasses.replace(right, readings=(fine,)))
     assert NOTHING in feedback.text(dataclasses.replace(right, migration=whole.migration))
 
