@@ -232,7 +232,8 @@ def test_a_folder_is_replaced_only_when_it_is_whole(folder, tmp_path, monkeypatc
 # --- a process that is ended from outside
 
 COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's background job
 from reporter.measure import coreml, measuring
 coreml.available, measuring.BACKEND = lambda: True, "misbehaving"
 from reporter.cli import app
@@ -310,7 +311,10 @@ def test_ctrl_c_on_the_command_keeps_what_is_finished(one, tmp_path, command):
     process = command(one, "--out", out, "--seeds", 1, "--repeats", 2, ane="predict:hang")
     until((tmp_path / "r.json.partial").exists)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert f"what is finished is in {out}" in said
     found = record.load(out)
