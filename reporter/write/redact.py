@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-HOME_FOLDERS = re.compile(r"(/Users|/home)/[^/\s'\":,;)]+")
+from reporter.measure.messages import HOMES
 
 
 def redact(text: str) -> str:
@@ -13,4 +13,4 @@ def redact(text: str) -> str:
     for folder, name in ((Path.cwd(), "."), (Path.home(), "~")):
         if len(folder.parts) > 1:
             text = re.sub(rf"(?<![\w.-]){re.escape(str(folder))}(?![\w-]|\.[\w-])", name, text)
-    return HOME_FOLDERS.sub("~", text)
+    return HOMES.sub("~", text)

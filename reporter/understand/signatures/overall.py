@@ -32,9 +32,8 @@ AGREES = 0.5  # of the decisions or values; with fewer the output is another alt
 def drift(evidence: Evidence) -> Signature | None:
     """Match errors everywhere, beyond rounding and small beside the reference (D1).
 
-    A lower precision is named up to COARSER times the limit of rounding: bfloat16 has a unit
-    roundoff of 2^-8, float16 of 2^-11 (Higham and Mary, "Mixed precision algorithms in numerical
-    linear algebra", Acta Numerica 2022).
+    A lower precision is named up to COARSER times the limit of rounding: bfloat16 has 8 significant
+    bits, float16 has 11, so that its unit roundoff is 2^3 times as large.
     """
     if not evidence.wrong.any() or evidence.broken.any() or evidence.both.sum() < ENOUGH:
         return None
