@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench fuzz clean
 demo: .venv/installed
 	rm -rf out/demo
 	$(BIN)/anereport migrate samples/Block.mlmodel --out out/demo/Block-mlprogram
@@ -26,3 +26,7 @@ clean:
 
 bench: .venv/installed
 	$(BIN)/python tests/bench/bench.py 2>/dev/null
+
+SECONDS ?= 60
+fuzz: .venv/installed
+	for target in spec results listing program; do OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $$target --seconds $(SECONDS) || exit 1; done

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from migrate.envelope import K as ENVELOPE_K
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
     from migrate.evaluation import evaluate
+    from migrate.exactness import LARGEST_EXACT, InexactError, certify, require_whole
     from migrate.faults import FAULTS, Fault, FaultError, fault
+    from migrate.feature_types import Feature, default_shape
     from migrate.features import stand_ins, to_pil
+    from migrate.foreign import what_it_is
     from migrate.linting import Finding, lint
-    from migrate.mlprogram import Conversion, convert, to_mlprogram
+    from migrate.mlprogram import Conversion, ConversionError, convert, to_mlprogram
     from migrate.module import Interpreter, Model, to_torch
-    from migrate.network import Feature, Layer, Network, default_shape, read
+    from migrate.network import Layer, Network, read
     from migrate.options import PRECISIONS, TARGETS, OptionError, Options
     from migrate.overview import Operation, ProgramOverview, describe_program
     from migrate.package import save
@@ -39,6 +42,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FAULTS": "faults",
+    "InexactError": "exactness",
+    "LARGEST_EXACT": "exactness",
+    "certify": "exactness",
+    "require_whole": "exactness",
     "AnereportError": "errors",
     "ENVELOPE_K": "envelope.K",
     "Envelope": "envelope",
@@ -50,7 +57,7 @@ _HOMES = {
     "Fault": "faults",
     "FaultError": "faults",
     "Tried": "counterfactuals",
-    "Feature": "network",
+    "Feature": "feature_types",
     "Finding": "linting",
     "InputError": "errors",
     "Interpreter": "module",
@@ -61,6 +68,7 @@ _HOMES = {
     "Network": "network",
     "UnsupportedError": "errors",
     "Conversion": "mlprogram",
+    "ConversionError": "mlprogram",
     "OptionError": "options",
     "Options": "options",
     "Operation": "overview",
@@ -71,7 +79,7 @@ _HOMES = {
     "coremltools": "coreml",
     "corrected": "declared",
     "custom_layers": "customs",
-    "default_shape": "network",
+    "default_shape": "feature_types",
     "describe_program": "overview",
     "differ_otherwise": "declared",
     "evaluate": "evaluation",
@@ -108,21 +116,25 @@ _HOMES = {
     "Verification": "verification",
     "verify": "verification",
     "weight_count": "weights.count",
+    "what_it_is": "foreign",
 }
 __all__ = [
     "ENVELOPE_K",
     "FAULTS",
+    "LARGEST_EXACT",
     "PRECISIONS",
     "SEEDS",
     "TARGETS",
     "AnereportError",
     "Conversion",
+    "ConversionError",
     "Counterfactuals",
     "Envelope",
     "Fault",
     "FaultError",
     "Feature",
     "Finding",
+    "InexactError",
     "InputError",
     "Interpreter",
     "Knob",
@@ -147,6 +159,7 @@ __all__ = [
     "UnsupportedError",
     "Variant",
     "Verification",
+    "certify",
     "channels",
     "convert",
     "coremltools",
@@ -169,6 +182,7 @@ __all__ = [
     "program_envelopes",
     "proto",
     "read",
+    "require_whole",
     "rounded",
     "save",
     "stand_ins",
@@ -180,6 +194,7 @@ __all__ = [
     "variants",
     "verify",
     "weight_count",
+    "what_it_is",
 ]
 
 

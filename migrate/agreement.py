@@ -23,8 +23,9 @@ from migrate.mil.run import run_block, torch_dtype
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from migrate.block import Watch
     from migrate.layer_map import Carried
-    from migrate.module import Model, Watch
+    from migrate.module import Model
 
 OFF = {"fp32": 1e-3, "fp16": 0.04}  # of the root mean square
 LEAST = 1e-6

@@ -24,7 +24,7 @@ from migrate.dataflow import Flow, Node, layers
 from migrate.layers.recurrent import GRU, mil_gru_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from numpy.typing import NDArray
 
@@ -75,7 +75,7 @@ class Candidate:
 def candidates(net: Model, flow: Flow) -> dict[str, list[Candidate]]:
     """Return the candidates by the paths of layers."""
     found: dict[str, list[Candidate]] = defaultdict(list)
-    paths = [path for path, _ in layers(net)]
+    paths = {path for path, _ in layers(net)}
     for path, tensor in (*net.named_parameters(), *net.named_buffers()):
         if tensor.numel():
             layer = owner(path, paths)
@@ -94,10 +94,11 @@ def candidates(net: Model, flow: Flow) -> dict[str, list[Candidate]]:
     return found
 
 
-def owner(path: str, paths: list[str]) -> str:
+def owner(path: str, paths: Collection[str]) -> str:
     """Return the layer that a module or parameter belongs to."""
-    within = [p for p in paths if path == p or path.startswith(f"{p}.")]
-    return max(within, key=len, default="")
+    while path and path not in paths:
+        path = path.rpartition(".")[0]
+    return path
 
 
 def _of_node(role: str, node: Node, layer: str) -> Candidate:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from migrate.feature_types import Feature
     from migrate.followed import Program
     from migrate.module import Model
-    from migrate.network import Feature
 
     Array = NDArray[np.float64]
 

@@ -70,6 +70,8 @@ def compress(program: Any, quantised: list[Quantised], target: str) -> list[str]
 
     Returns sentences on the weights that are stored in full, one for all of a kind.
     """
+    if not quantised:
+        return []
     known = _by_values(quantised)
     reasons: dict[int, set[str]] = defaultdict(set)
     for function in program.functions.values():

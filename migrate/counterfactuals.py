@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from migrate.feature_types import Feature
     from migrate.module import Model
-    from migrate.network import Feature
 
     Outputs = dict[str, NDArray[np.float64]]
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from migrate.block import REFUSALS, Block
 from migrate.errors import AnereportError
 from migrate.layers.control import Flow as ControlFlow
-from migrate.module import REFUSALS, Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,6 +16,7 @@ which `K` leaves room for; subnormals are kept, which a device may flush.
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,15 @@ from migrate.errors import AnereportError, ModelError, UnsupportedError
 from migrate.kept import unrounded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from migrate.module import Model, Watch
-    from migrate.network import Feature, Network
+    from migrate.block import Watch
+    from migrate.feature_types import Feature
+    from migrate.module import Model
+    from migrate.network import Network
 
     Array = NDArray[np.float64]
 
@@ -139,8 +142,8 @@ def envelopes(
 
     `inputs` are as for `predict`; of an image the numbers are its pixels, (1, C, H, W) in the
     feature's order. Outputs of integers are not rounded and have the ulp alone. `kept` are layers
-    that stay float32. The module stays as it is; at most one copy of its weights is made at a time,
-    in float64.
+    that stay float32. The module is as it was in the end; meanwhile its parameters are float64, or
+    one copy of them is made.
     Raises UnsupportedError for a model that draws random numbers, whose reference is no device's.
     """
     if precision not in FORMATS:
@@ -195,13 +198,32 @@ def _run(
     """Return the outputs of the module in a type, its weights and blobs as the watch gives them."""
     features.refuse_unknown(net.network.inputs, inputs)
     given = tuple(features.to_tensor(feature, inputs, dtype) for feature in net.network.inputs)
-    with torch.no_grad(), net.watching(watch):
+    widens = watch is _unchanged and dtype == torch.float64 and _is_single(net)
+    with torch.no_grad(), net.watching(watch), _widened(net) if widens else nullcontext():
+        own = () if widens else net.named_parameters()
         stored = {
             name: watch(name, tensor.to(dtype if tensor.is_floating_point() else None, copy=True))
-            for name, tensor in (*net.named_parameters(), *net.named_buffers())
+            for name, tensor in (*own, *net.named_buffers())
         }
         outputs = functional_call(net, stored, given)
     return _arrays(net.network, outputs if isinstance(outputs, tuple) else (outputs,))
+
+
+def _is_single(net: Model) -> bool:
+    """Tell whether all parameters are float32, so that widening them can be undone."""
+    return all(x.dtype == torch.float32 for x in net.parameters())
+
+
+@contextmanager
+def _widened(net: Model) -> Iterator[None]:
+    """Let float32 parameters be float64 while the context lasts: no copy stays beside them."""
+    try:
+        for x in net.parameters():
+            x.data = x.data.double()
+        yield
+    finally:
+        for x in net.parameters():
+            x.data = x.data.float()
 
 
 def _arrays(network: Network, values: Sequence[Tensor]) -> list[tuple[Feature, Array]]:

@@ -8,20 +8,18 @@ import numpy as np
 import torch
 
 from migrate import features
-from migrate.errors import InputError
+from migrate.errors import InputError, ModelError
+from migrate.feature_types import read_features
+from migrate.limits import INT32_MAX
 from migrate.mil.program import load
 from migrate.mil.run import Arithmetic, run_block, torch_dtype
 from migrate.names import mil_name
-from migrate.network import read_feature
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from migrate.feature_types import Feature
     from migrate.mil.program import Program
-    from migrate.network import Feature
-
-
-INT32_MAX = 2**31 - 1
 
 
 def evaluate(program: Any, inputs: dict[str, Any], *, widened: bool = False) -> dict[str, Any]:
@@ -44,7 +42,9 @@ def compute(
 
     An input is in the type of its feature whatever the arithmetic: that is what a device is given.
     """
-    description = [read_feature(f) for f in program.description.input]
+    description = read_features(program.description.input, "inputs")
+    outputs = read_features(program.description.output, "outputs")
+    _match(program, description, outputs)
     inputs = _named(inputs, {feature.name for feature in description})
     features.refuse_unknown(description, inputs)
     values: dict[Any, Any] = {}
@@ -54,8 +54,22 @@ def compute(
     with torch.no_grad():
         results = run_block(program.function, values, arithmetic)
     given = {var.name: r for var, r in zip(program.function.outputs, results, strict=True)}
-    outputs = [read_feature(f) for f in program.description.output]
     return [(feature, given[feature.name]) for feature in outputs]
+
+
+def _match(program: Program, inputs: tuple[Feature, ...], outputs: tuple[Feature, ...]) -> None:
+    """Raise ModelError if the description names what the function does not have."""
+    given = {var.name for var in program.function.outputs}
+    for what, features_, names in (
+        ("input", inputs, set(program.function.inputs)),
+        ("output", outputs, given),
+    ):
+        missing = [feature.name for feature in features_ if feature.name not in names]
+        if missing:
+            raise ModelError(f"the program has no {what} {missing[0]!r}, which its model describes")
+    unfed = sorted(set(program.function.inputs) - {feature.name for feature in inputs})
+    if unfed:
+        raise ModelError(f"the program has an input {unfed[0]!r} that its model does not describe")
 
 
 def _named(inputs: dict[str, Any], known: set[str]) -> dict[str, Any]:

@@ -16,15 +16,16 @@ import torch
 
 from migrate import shapes
 from migrate.errors import ModelError
-from migrate.network import default_shape
+from migrate.feature_types import default_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
+    from migrate.feature_types import Feature
     from migrate.module import Model
-    from migrate.network import Feature, Network
+    from migrate.network import Network
 
     Shape = tuple[int, ...]
 

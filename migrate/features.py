@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from migrate import shapes
 from migrate.errors import InputError, ModelError
-from migrate.network import default_shape
+from migrate.feature_types import default_shape
 from migrate.tracing import is_traced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from migrate.network import Feature, Network
+    from migrate.feature_types import Feature
+    from migrate.network import Network
 
 
 NUMBERS = {"double": float, "int64": int}  # features of a single number, as regressors have
@@ -152,10 +153,23 @@ def to_outputs(network: Network, values: Sequence[Tensor], exact: bool = False) 
         elif feature.kind == "image":
             outputs[feature.name] = _to_image(value, feature)
         elif feature.kind in NUMBERS:
-            outputs[feature.name] = NUMBERS[feature.kind](value.item())
+            outputs[feature.name] = _to_number(value, feature)
         else:
             outputs[feature.name] = to_array(value, "" if exact else feature.dtype)
     return outputs
+
+
+def _to_number(value: Tensor, feature: Feature) -> float | int:
+    if value.numel() != 1:
+        raise ModelError(
+            f"output {feature.name!r} is one number, the model gives {_product(value.shape)}"
+        )
+    try:
+        return NUMBERS[feature.kind](value.item())
+    except (ValueError, OverflowError) as error:
+        raise ModelError(
+            f"output {feature.name!r} is an integer, the model gives {value.item()}"
+        ) from error
 
 
 def _classification(network: Network, feature: Feature, scores: list[float]) -> dict[str, Any]:
@@ -182,6 +196,12 @@ def to_pil(array: Any, feature: Feature) -> Any:
 def _to_image(value: Tensor, feature: Feature) -> Any:
     from PIL import Image
 
+    channels = 1 if feature.color.startswith("GRAYSCALE") else 3
+    if value.ndim < 3 or value.shape[-3] != channels or value[..., 0, 0].numel() != channels:
+        raise ModelError(
+            f"output {feature.name!r} is an image of {channels} channels, "
+            f"the model gives {_product(value.shape) or 'a scalar'}"
+        )
     pixels = value.detach().cpu().reshape(tuple(value.shape[-3:])).float()
     if feature.color == "GRAYSCALE_FLOAT16":
         return Image.fromarray(pixels[0].numpy())

@@ -12,15 +12,17 @@ import numpy as np
 
 from migrate.coreml import coremltools
 from migrate.errors import UnsupportedError
+from migrate.feature_types import default_shape
 from migrate.features import NUMBERS, class_features, tensor_outputs
 from migrate.names import mil_name
-from migrate.network import RECURRENT, default_shape
+from migrate.network import RECURRENT
 from migrate.options import FIRST_WITH_HALVES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from migrate.network import Feature, Network
+    from migrate.feature_types import Feature
+    from migrate.network import Network
     from migrate.options import Options
 
 HIGHEST_RANK = 5  # of any tensor in an ML Program

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from migrate import names
+from migrate.block import Block
 from migrate.errors import UnsupportedError
 from migrate.layers.padding import shortest
-from migrate.module import Block, Interpreter
+from migrate.module import Interpreter
 from migrate.printing import Printer
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from migrate import interface, regions
+from migrate.block import Custom
 from migrate.classification import align_types, classifier
 from migrate.compressed import compress, left_out
 from migrate.coreml import coremltools
@@ -29,7 +30,7 @@ from migrate.errors import AnereportError, UnsupportedError
 from migrate.examples import runnable
 from migrate.features import class_features, tensor_outputs
 from migrate.lowering import Lowerer
-from migrate.module import Custom, Model, to_torch
+from migrate.module import Model, to_torch
 from migrate.numbers import keeps_float32
 from migrate.options import Options
 from migrate.passes import misleading, pipeline

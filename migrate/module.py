@@ -12,120 +12,20 @@ rounding and fault injection all hang on it.
 from __future__ import annotations
 
 import gc
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from migrate import features, names, registry, shapes, weights
+from migrate import features, registry, shapes, weights
+from migrate.block import Block, Custom, Function, Op, Watch
 from migrate.errors import ModelError, UnsupportedError
 from migrate.layers import custom as custom_layers
-from migrate.lowering import converting, untraced
-from migrate.tracing import is_traced
 
 if TYPE_CHECKING:
-    from migrate.network import Layer, Network
-
-Watch = Callable[[str, Tensor], Tensor]
-Custom = dict[str, Callable[..., Any]]
-REFUSALS = (RuntimeError, IndexError, TypeError, ValueError, ArithmeticError, MemoryError)
-OWN_NAMES = (
-    "layer_names",
-    "network",
-    "quantised",
-    "entrances",
-    "exits",
-    "unread",
-    "_precision",
-)  # set after the layers
-
-
-class Function(nn.Module):
-    """A step that is a plain function, as a module."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs: Tensor) -> Any:
-        """Return the function's result."""
-        return self.function(*inputs)
-
-    def extra_repr(self) -> str:
-        """Name the function in the module's printed form."""
-        return getattr(self.function, "__name__", str(self.function))
-
-
-class Op(NamedTuple):
-    """A layer in its place: the child that computes it, and how it is called."""
-
-    layer: Layer
-    child: str
-    place: str  # "3 of 40"
-    spatial: bool
-
-
-class Block(nn.Module):
-    """A sequence of layers; `run` is the whole interpreter."""
-
-    def __init__(self, layers: Sequence[Layer], custom: Custom) -> None:
-        super().__init__()
-        self.watch: Watch | None = None
-        self.ops: list[Op] = []
-        keys = names.numbered(layer.name or layer.kind for layer in layers)
-        children = names.identifiers(keys, reserved={*dir(self), *OWN_NAMES})
-        self.layer_names = {}
-        for i, (layer, key) in enumerate(zip(layers, keys, strict=True)):
-            child = children[key]
-            place = f"{i + 1} of {len(layers)}"
-            step, spatial = _build(layer, place, custom)
-            self.add_module(child, step)
-            self.ops.append(Op(layer, child, place, spatial))
-            self.layer_names[child] = layer.name
-
-    def run(self, blobs: dict[str, Tensor], unread: Sequence[tuple[str, ...]] = ()) -> None:
-        """Compute every layer's blobs into the table, in order.
-
-        `unread` are the blobs that go from the table behind each layer, if not all are to stay.
-        """
-        for op, gone in zip(self.ops, chain(unread, repeat(())), strict=False):
-            watch = None if op.layer.blocks else self.watch  # sub-networks have shown theirs
-            for name, value in zip(op.layer.outputs, self.call(op, blobs), strict=False):
-                if value is not None:
-                    blobs[name] = watch(name, value) if watch else value
-            for name in gone:
-                blobs.pop(name, None)
-
-    def call(self, op: Op, blobs: dict[str, Tensor]) -> Sequence[Any]:
-        """Return what a layer makes of its blobs in the table; an error names the layer."""
-        step = getattr(self, op.child)
-        inputs = [_fetch(blobs, name, op) for name in op.layer.inputs]
-        try:
-            result = shapes.as_batch(step, *inputs) if op.spatial else step(*inputs)
-        except UnsupportedError as error:
-            sentence = f"{_describe(op.layer, op.place)}: {error}"
-            lowerer = converting()
-            if not lowerer or not is_traced():
-                raise UnsupportedError(sentence) from error
-            lowerer.refused.append(sentence)
-            with untraced():  # so that what else is refused is found too
-                return self.call(op, blobs)
-        except REFUSALS as error:
-            raise ModelError(
-                f"{_describe(op.layer, op.place)}: {_refusal(error, inputs)}"
-            ) from error
-        results = (result,) if isinstance(result, Tensor) else tuple(result or ())
-        if len(results) < len(op.layer.outputs):
-            raise ModelError(
-                f"{_describe(op.layer, op.place)}: declares {len(op.layer.outputs)} outputs "
-                f"and gives {len(results)}"
-            )
-        return results
+    from migrate.network import Network
 
 
 class Model(nn.Module):
@@ -277,22 +177,6 @@ def unsupported(network: Network, custom: Custom) -> list[str]:
     return [*lines, custom_layers.advice(foreign)] if foreign else lines
 
 
-def _build(layer: Layer, place: str, custom: Custom) -> tuple[nn.Module, bool]:
-    entry = registry.layers()[layer.kind]
-    try:
-        if entry.nested:
-            step = entry.build(layer, partial(Block, custom=custom), custom)
-        else:
-            step = entry.build(layer.params)
-    except ModelError as error:
-        raise type(error)(f"{_describe(layer, place)}: {error}") from error
-    except REFUSALS as error:
-        raise ModelError(
-            f"{_describe(layer, place)}: has impossible parameters: {_first_line(error)}"
-        ) from error
-    return (step if isinstance(step, nn.Module) else Function(step)), entry.spatial
-
-
 def _unread(ops: Sequence[Op], kept: set[str]) -> list[tuple[str, ...]]:
     """Return the blobs that each layer is the last to read or write, but for those kept."""
     seen, found = set(kept), []
@@ -303,33 +187,7 @@ def _unread(ops: Sequence[Op], kept: set[str]) -> list[tuple[str, ...]]:
     return found[::-1]
 
 
-def _fetch(blobs: dict[str, Tensor], name: str, op: Op) -> Any:
-    if name not in blobs and not op.layer.blocks:
-        raise ModelError(
-            f"{_describe(op.layer, op.place)}: reads blob {name!r}, "
-            "which no input and no earlier layer gives"
-        )
-    return blobs.get(name)
-
-
 def _output(blobs: dict[str, Tensor], name: str) -> Tensor:
     if name not in blobs:
         raise ModelError(f"output {name!r} is written by no layer")
     return blobs[name]
-
-
-def _refusal(error: Exception, inputs: Sequence[Any]) -> str:
-    """Say what was wrong with the inputs: their number, or how they fit."""
-    if isinstance(error, TypeError) and re.search("positional arg|multiple values", str(error)):
-        return f"such a layer does not take {len(inputs)} inputs"
-    known = [x for x in inputs if x is not None]
-    sizes = ", ".join("x".join(map(str, x.shape)) or "scalar" for x in known) or "(none)"
-    return f"cannot be applied to inputs of shape {sizes}: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _describe(layer: Layer, place: str) -> str:
-    return f"layer {layer.name!r} ({layer.kind}), {place}"

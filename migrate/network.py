@@ -7,12 +7,13 @@ a `Network`. Of an updatable model it is the part that predicts.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from migrate.coreml import proto
 from migrate.errors import ModelError
+from migrate.feature_types import Feature, read_features
 from migrate.spec import load_spec, not_a_network
 
 NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
@@ -21,35 +22,6 @@ RECURRENT = (
     "simpleRecurrent", "gru", "uniDirectionalLSTM", "biDirectionalLSTM", "sequenceRepeat",
 )  # fmt: skip
 FIRST_ND_FIELD = 600  # NeuralNetwork.proto: the layers numbered from here on need spec version 4
-LARGEST = 2**31 - 1  # elements of a feature or blob: a claimed size is refused, not allocated
-FLEXIBLE_DIMENSION = 64  # what stands for a dimension that the description leaves open
-
-
-@dataclass(frozen=True)
-class Feature:
-    """An input or output of the model as its description declares it."""
-
-    name: str
-    kind: str  # "multiArray", "image", "dictionary", "string", "int64", ...
-    shape: tuple[int, ...] = ()  # declared; an image is (1, channels, height, width)
-    dtype: str = "float32"  # float16, float32, float64 or int32
-    color: str = ""  # RGB, BGR or GRAYSCALE, of an image
-    optional: bool = False
-    default: float | None = None  # what an absent optional input is filled with
-    shapes: tuple[tuple[int, ...], ...] = ()  # the enumerated shapes, if any
-    bounds: tuple[tuple[int, int], ...] = ()  # (lower, upper) per dimension; -1: no upper bound
-
-    @property
-    def flexible(self) -> bool:
-        """Whether the description allows several shapes, and says which."""
-        return bool(self.shapes or self.bounds)
-
-    @property
-    def ranges(self) -> tuple[tuple[int, int], ...]:
-        """The (lower, upper) bounds of an input's dimensions, of those that it leaves open too."""
-        is_open = not self.shapes and min(self.shape, default=1) < 1
-        open_too = tuple((n, n) if n > 0 else (1, -1) for n in self.shape) if is_open else ()
-        return self.bounds or open_too
 
 
 @dataclass(frozen=True)
@@ -98,7 +70,7 @@ class Network:
     @property
     def computes_sizes(self) -> bool:
         """Whether the sizes of blobs may follow from numbers in others."""
-        return any(_computes_sizes(layer) for layer in self.all_layers())
+        return any(computes_sizes(layer) for layer in self.all_layers())
 
     def all_layers(self) -> tuple[Layer, ...]:
         """Return every layer, those inside branches and loops included."""
@@ -152,12 +124,12 @@ def read_network(spec: Any) -> Network:
     """Return the `Network` of a spec that is known to be one."""
     kind, description = spec.WhichOneof("Type"), spec.description
     network = getattr(spec, kind)
-    inputs = tuple(read_feature(f) for f in description.input)
+    inputs = read_features(description.input, "inputs")
     return Network(
         kind=kind,
         spec_version=int(spec.specificationVersion),
         inputs=inputs,
-        outputs=tuple(read_feature(f) for f in description.output),
+        outputs=read_features(description.output, "outputs"),
         layers=tuple(_layers(network.layers, {f.name for f in inputs})),
         rank5_arrays=network.arrayInputShapeMapping == 0,
         rank5_images=network.imageInputShapeMapping == 0,
@@ -166,94 +138,6 @@ def read_network(spec: Any) -> Network:
         probabilities=getattr(network, "labelProbabilityLayerName", ""),
         predicted_feature=description.predictedFeatureName,
     )
-
-
-def read_feature(description: Any) -> Feature:
-    """Return a feature of the description; ModelError for a shape that is none."""
-    feature = _described(description)
-    if any(n < -1 for n in feature.shape):
-        shape = "x".join(map(str, feature.shape))
-        raise ModelError(f"feature {feature.name!r} is declared with the shape {shape}")
-    return feature
-
-
-def _described(description: Any) -> Feature:
-    kind = description.type.WhichOneof("Type") or ""
-    kind = kind.removesuffix("Type")
-    optional = description.type.isOptional
-    if kind == "multiArray":
-        return _array_feature(description.name, description.type.multiArrayType, optional)
-    if kind == "image":
-        return _image_feature(description.name, description.type.imageType, optional)
-    return Feature(description.name, kind, optional=optional)
-
-
-def _array_feature(name: str, array: Any, optional: bool) -> Feature:
-    codes = {0: "float32", 65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32"}
-    default = array.WhichOneof("defaultOptionalValue")
-    enumerated = tuple(tuple(map(int, s.shape)) for s in array.enumeratedShapes.shapes)
-    bounds = tuple((int(r.lowerBound), int(r.upperBound)) for r in array.shapeRange.sizeRanges)
-    return Feature(
-        name=name,
-        kind="multiArray",
-        shape=tuple(map(int, array.shape)) or _first(enumerated, bounds),
-        dtype=codes.get(array.dataType, "float32"),
-        optional=optional,
-        default=float(getattr(array, default)) if default else None,
-        shapes=enumerated,
-        bounds=bounds,
-    )
-
-
-def _image_feature(name: str, image: Any, optional: bool) -> Feature:
-    colors = {10: "GRAYSCALE", 20: "RGB", 30: "BGR", 40: "GRAYSCALE_FLOAT16"}
-    color = colors.get(image.colorSpace, "RGB")
-    channels = 1 if color.startswith("GRAYSCALE") else 3
-    sizes = tuple((1, channels, int(s.height), int(s.width)) for s in image.enumeratedSizes.sizes)
-    ranges = image.imageSizeRange
-    bounds: tuple[tuple[int, int], ...] = ()
-    if image.WhichOneof("SizeFlexibility") == "imageSizeRange":
-        bounds = (
-            (1, 1),
-            (channels, channels),
-            _bounds(ranges.heightRange),
-            _bounds(ranges.widthRange),
-        )
-    shape: tuple[int, ...] = (1, channels, int(image.height), int(image.width))
-    if not (image.height and image.width):
-        shape = _first(sizes, bounds) or shape
-    return Feature(
-        name, "image", shape, "float32", color, optional=optional, shapes=sizes, bounds=bounds
-    )
-
-
-def _first(
-    shapes: tuple[tuple[int, ...], ...], bounds: tuple[tuple[int, int], ...]
-) -> tuple[int, ...]:
-    """Return what FeatureTypes.proto makes the default where the description names none."""
-    return shapes[0] if shapes else tuple(low for low, _ in bounds)
-
-
-def _bounds(size_range: Any) -> tuple[int, int]:
-    return int(size_range.lowerBound), int(size_range.upperBound)
-
-
-def default_shape(feature: Feature) -> tuple[int, ...]:
-    """Return a concrete shape that the feature allows: the declared one, open dimensions filled."""
-    bounds = dict(enumerate(feature.bounds))
-    shape = tuple(
-        n if n > 0 else _filled(*bounds.get(axis, (0, -1))) for axis, n in enumerate(feature.shape)
-    )
-    if math.prod(shape) > LARGEST:
-        claimed = "x".join(map(str, shape))
-        raise ModelError(
-            f"feature {feature.name!r} claims a size of {claimed}, the largest is {LARGEST:,}"
-        )
-    return shape
-
-
-def _filled(low: int, high: int) -> int:
-    return low or (FLEXIBLE_DIMENSION if high < 0 else min(high, FLEXIBLE_DIMENSION))
 
 
 def _labels(network: Any) -> tuple[str, ...] | tuple[int, ...]:
@@ -294,7 +178,7 @@ def _layer(message: Any, defined: set[str]) -> Layer:
     )
 
 
-def _computes_sizes(layer: Layer) -> bool:
+def computes_sizes(layer: Layer) -> bool:
     """Tell whether the sizes of a layer's outputs may follow from numbers in its inputs."""
     return (
         layer.kind.endswith("Dynamic")
@@ -322,6 +206,7 @@ def _flatten(layers: tuple[Layer, ...]) -> list[Layer]:
     return found
 
 
+@cache
 def _layer_fields() -> dict[str, int]:
     oneof = proto("NeuralNetwork_pb2").NeuralNetworkLayer.DESCRIPTOR.oneofs_by_name["layer"]
     return {f.name: f.number for f in oneof.fields}

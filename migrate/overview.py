@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from migrate.coreml import proto
 from migrate.errors import ModelError
+from migrate.feature_types import Feature, read_features
 from migrate.mil.program import name_of, program_spec, weights_folder
-from migrate.network import Feature, read_feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,8 @@ def describe_program(program: Any) -> ProgramOverview:
         opset=function.opset,
         system=SYSTEMS.get(function.opset, ""),
         precision=_precision(operations),
-        inputs=tuple(read_feature(f) for f in spec.description.input),
-        outputs=tuple(read_feature(f) for f in spec.description.output),
+        inputs=read_features(spec.description.input, "inputs"),
+        outputs=read_features(spec.description.output, "outputs"),
         operations=operations,
         labels=_labels(everything),
         weights_size=sum(file.stat().st_size for file in folder.glob("*.bin")),
@@ -119,8 +119,8 @@ def _operation(message: Any) -> Operation:
         int(d.constant.size) if d.WhichOneof("dimension") == "constant" else OPEN
         for d in type_.tensorType.dimensions
     )
-    dtype = proto("MIL_pb2").DataType.Name(type_.tensorType.dataType).lower()
-    return Operation(label, message.type, sizes, dtype)
+    known = proto("MIL_pb2").DataType.DESCRIPTOR.values_by_number.get(type_.tensorType.dataType)
+    return Operation(label, message.type, sizes, known.name.lower() if known else "nothing")
 
 
 def _precision(operations: tuple[Operation, ...]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from migrate.errors import ModelError
-from migrate.network import NETWORKS, PIPELINES, Network, read_feature, read_network
+from migrate.feature_types import read_features
+from migrate.network import NETWORKS, PIPELINES, Network, read_network
 
 
 def joined(spec: Any) -> Network:
@@ -24,8 +25,8 @@ def joined(spec: Any) -> Network:
             + ", ".join(others)
         )
     stages = tuple(read_network(model) for model in models)
-    inputs = tuple(read_feature(f) for f in spec.description.input)
-    outputs = tuple(read_feature(f) for f in spec.description.output)
+    inputs = read_features(spec.description.input, "inputs")
+    outputs = read_features(spec.description.output, "outputs")
     known = {feature.name for feature in inputs}
     for i, stage in enumerate(stages, 1):
         for feature in stage.inputs:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from migrate.module import Block, Op
+    from migrate.block import Block, Op
 
     Blobs = dict[str, Tensor]
 

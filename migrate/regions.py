@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from migrate import flow
 from migrate.errors import ModelError, UnsupportedError
 from migrate.flow import CLOSE_TO_ZERO
+from migrate.limits import INT32_MAX
 from migrate.lowering import Lowerer, converting, untraced
-from migrate.network import LARGEST
 
 if TYPE_CHECKING:
-    from migrate.module import Block, Interpreter
+    from migrate.block import Block
+    from migrate.module import Interpreter
 
     Blobs = dict[str, Tensor]
     Course = Callable[[Blobs], None]  # changes the table
@@ -106,7 +107,7 @@ def loop(
     if isinstance(count, Tensor):
         table[LIMIT] = count.int().reshape(1)
     elif math.isfinite(count):
-        table[LIMIT] = torch.tensor([min(count, LARGEST)], dtype=torch.int32)
+        table[LIMIT] = torch.tensor([min(count, INT32_MAX)], dtype=torch.int32)
     check(table)
     region = Region(iterate, [condition, body], table, wanted)
     new = {n: torch.zeros(x.shape) for n, x in region.written.items() if n not in table}

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from migrate.module import Block, Model, Op
-    from migrate.network import Feature, Layer
+    from migrate.block import Block, Op
+    from migrate.feature_types import Feature
+    from migrate.module import Model
+    from migrate.network import Layer
 
     Values = Sequence[Tensor | None]
 

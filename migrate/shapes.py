@@ -19,25 +19,37 @@ import torch
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
-from migrate.network import LARGEST
+from migrate.limits import largest
+from migrate.tracing import has_values, unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
-    from migrate.network import Feature
+    from migrate.feature_types import Feature
 
 CHANNEL, HEIGHT, WIDTH, SEQUENCE = -3, -2, -1, -5
 
 
 def affordable(values: Iterable[int], field: str) -> tuple[int, ...]:
-    """Return a field's sizes as integers; ModelError if together they are more than LARGEST."""
+    """Return a field's sizes as integers; ModelError if together they are too many."""
     found = tuple(int(n) for n in values)
-    if abs(math.prod(n for n in found if n)) > LARGEST or any(abs(n) > LARGEST for n in found):
+    if max(map(abs, (math.prod(n for n in found if n), *found))) > largest():
         claimed = "x".join(map(str, found))
-        raise ModelError(f"{field} claims a size of {claimed}, the largest is {LARGEST:,}")
+        raise ModelError(f"{field} claims a size of {claimed}, the largest is {largest():,}")
     return found
+
+
+def refuse_unaffordable(shape: Tensor) -> None:
+    """Raise ValueError if a shape that a blob holds has too many elements."""
+    if not has_values(shape):
+        return
+    try:
+        with unseen():
+            affordable(shape.flatten().int().tolist(), "the shape")
+    except ModelError as error:
+        raise ValueError(str(error)) from None
 
 
 def at_rank(x: Tensor, rank: int) -> Tensor:

@@ -17,9 +17,10 @@ import numpy as np
 from torch import nn
 
 from migrate import helpers, members, names
+from migrate.block import Custom
 from migrate.errors import AnereportError
-from migrate.module import Custom, Model, to_torch
-from migrate.network import default_shape
+from migrate.feature_types import default_shape
+from migrate.module import Model, to_torch
 from migrate.printing import string
 from migrate.transcript import RESERVED, Transcript, transcribe
 

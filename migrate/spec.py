@@ -7,6 +7,7 @@ from typing import Any
 
 from migrate.coreml import coremltools, proto
 from migrate.errors import ModelError
+from migrate.foreign import what_it_is
 
 KINDS = {
     "neuralNetwork": "NeuralNetwork",
@@ -42,7 +43,7 @@ def _load_file(path: Path) -> Any:
         raise ModelError(f"{path} is a directory, not a model; give the .mlmodel file itself")
     spec = _load_package(path) if path.is_dir() else _parse(path)
     if spec.WhichOneof("Type") is None:
-        raise ModelError(f"{path} is not a Core ML model, or it is cut off: it names no model type")
+        raise ModelError(_no_model(path, "it names no model type"))
     return spec
 
 
@@ -59,10 +60,16 @@ def _parse(path: Path) -> Any:
     try:
         spec.ParseFromString(content)
     except DecodeError as error:
-        raise ModelError(
-            f"{path} is not a Core ML model, or it is cut off: its protobuf does not parse"
-        ) from error
+        raise ModelError(_no_model(path, "its protobuf does not parse")) from error
     return spec
+
+
+def _no_model(path: Path, why: str) -> str:
+    if path.suffix == ".json":
+        return f"{path} is no model: results are given with --record, and the model by itself"
+    if other := what_it_is(path):
+        return f"{path} is not a Core ML model but {other}"
+    return f"{path} is not a Core ML model, or it is cut off: {why}"
 
 
 def _load_package(path: Path) -> Any:
@@ -70,7 +77,9 @@ def _load_package(path: Path) -> Any:
         return coremltools().utils.load_spec(str(path))
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path} is not a readable .mlpackage: {first}") from error
+        others = {p.name: what_it_is(p) for p in path.rglob("*.mlmodel")}
+        inside = (f"its {name} is {other}" for name, other in others.items() if other)
+        raise ModelError(f"{path} is not a readable .mlpackage: {next(inside, first)}") from error
 
 
 def not_a_network(model: Any, kind: str | None) -> str:

@@ -62,7 +62,7 @@ class Tracer:
 
     def __init__(self, net: Model, flow: Flow, describe: Callable[[str], str]) -> None:
         self.describe = describe  # a layer's path, as a user knows it
-        self.paths = [path for path, _ in layers(net)]
+        self.paths = {path for path, _ in layers(net)}
         self.weights = {
             path: tensor.detach().float().numpy()
             for path, tensor in (*net.named_parameters(), *net.named_buffers())

@@ -6,15 +6,19 @@ and never recorded wrong. Numbers that follow from constants or shapes alone may
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.overrides import _pop_mode_temporarily
 
 from migrate.errors import UnsupportedError
 from migrate.helpers import recorder
 from migrate.lowering import converting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 SHAPE_OF = ("aten::size", "aten::_shape_as_tensor", "prim::NumToTensor", "prim::TracedAttr")
@@ -25,6 +29,20 @@ def is_traced(*values: Any) -> bool:
     recorded = any(isinstance(value, torch.fx.Proxy) for value in values)
     tracing = torch._C._get_tracing_state() is not None
     return recorded or tracing or torch.compiler.is_compiling()
+
+
+def has_values(*values: Any) -> bool:
+    """Tell whether a forward pass computes numbers, and is not recorded in any way."""
+    return recorder() is None and not is_traced(*values)
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Let what is computed here escape those who watch torch's functions."""
+    with ExitStack() as stack:
+        for _ in range(torch._C._len_torch_function_stack()):
+            stack.enter_context(_pop_mode_temporarily())
+        yield
 
 
 def surely(size: int, value: int) -> bool:

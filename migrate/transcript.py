@@ -14,9 +14,9 @@ import torch
 from migrate import features, members, names, shapes
 from migrate.errors import ModelError, UnsupportedError
 from migrate.examples import examples
+from migrate.feature_types import default_shape
 from migrate.helpers import NAMES as HELPERS
 from migrate.module import Interpreter
-from migrate.network import default_shape
 from migrate.printing import MEMBER, VARIABLE, string
 from migrate.program import Program
 from migrate.recording import Recorder
@@ -25,8 +25,8 @@ from migrate.statements import Line, Statement, all_reads, every, inline, lines,
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from migrate.feature_types import Feature
     from migrate.module import Model
-    from migrate.network import Feature
 
 # What the text uses, and variables that are hard to tell from digits.
 RESERVED = {

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from migrate.examples import runnable
-from migrate.network import default_shape
+from migrate.feature_types import default_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from migrate.feature_types import Feature
     from migrate.module import Model
-    from migrate.network import Feature, Network
+    from migrate.network import Network
 
     Array = NDArray[Any]
     Draw = Callable[[np.random.RandomState, Feature, tuple[int, ...]], Array]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from migrate.module import Model, Watch
+    from migrate.block import Watch
+    from migrate.module import Model
     from migrate.network import Layer, Network
 
 NEVER = repeat(False)

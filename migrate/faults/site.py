@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from migrate import shapes
+from migrate.block import REFUSALS, Block
 from migrate.dataflow import joined
 from migrate.errors import ModelError
-from migrate.module import REFUSALS, Block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

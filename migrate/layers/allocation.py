@@ -16,7 +16,7 @@ from migrate.layers.padding import surround
 from migrate.layers.tensor import positive
 from migrate.lowering import expressed, lowers
 from migrate.registry import layer
-from migrate.shapes import affordable
+from migrate.shapes import affordable, refuse_unaffordable
 from migrate.tracing import shape_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def sizes(values: Sequence[int], field: str, lowest: int = 1) -> tuple[int, ...]
 
 
 def computed(shape: Tensor) -> tuple[Any, ...]:
-    """Return the shape that a tensor holds."""
+    """Return the shape that a tensor holds; ValueError for more elements than are allowed."""
+    refuse_unaffordable(shape)
     return tuple(shape.flatten().int().unbind())
 
 

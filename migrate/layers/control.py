@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from migrate import regions
+from migrate.allowance import rounds
 from migrate.errors import ModelError, UnsupportedError
 from migrate.flow import CLOSE_TO_ZERO
 from migrate.helpers import helper
+from migrate.limits import largest
 from migrate.lowering import converting, lowers
-from migrate.network import LARGEST
 from migrate.registry import layer
-from migrate.tracing import is_traced
+from migrate.tracing import has_values, is_traced, unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from migrate.network import Layer
     from migrate.registry import Step
 
-    MakeBlock = Callable[[tuple[Layer, ...]], Any]  # to a migrate.module.Block
+    MakeBlock = Callable[[tuple[Layer, ...]], Any]  # to a migrate.block.Block
     Blobs = dict[str, Tensor]
 
 
@@ -164,14 +165,16 @@ class Loop(Flow):
         """Run the body as LoopLayerParams spells out; the condition comes before the count."""
         count = self._count() if own is None else float(own.reshape(()).trunc())
         done = 0
-        while self._goes_on(blobs) and done < count:
-            try:
-                self.body.run(blobs)
-            except Leave as leave:
-                blobs.update(leave.blobs)
-                if isinstance(leave, Break):
-                    break
-            done += 1
+        with rounds() as one_more:
+            while self._goes_on(blobs) and done < count:
+                one_more()
+                try:
+                    self.body.run(blobs)
+                except Leave as leave:
+                    blobs.update(leave.blobs)
+                    if isinstance(leave, Break):
+                        break
+                done += 1
 
     def convert(self, blobs: Blobs, wanted: set[str]) -> None:
         """Put one iteration into the graph, and how it is repeated."""
@@ -224,8 +227,8 @@ def rangeStatic(p: Any) -> Step:
     """Return the numbers from startValue up to endValue, excluded, by steps of stepSizeValue."""
     if p.stepSizeValue == 0:
         raise ModelError("stepSizeValue is 0")
-    if not (p.endValue - p.startValue) / p.stepSizeValue <= LARGEST:
-        raise ModelError(f"endValue {p.endValue:g} is more than {LARGEST:,} steps away")
+    if not (p.endValue - p.startValue) / p.stepSizeValue <= largest():
+        raise ModelError(f"endValue {p.endValue:g} is more than {largest():,} steps away")
     return Constant(np.arange(p.startValue, p.endValue, p.stepSizeValue))
 
 
@@ -236,9 +239,21 @@ def rangeDynamic(p: Any) -> Step:
     def arange(
         end: Tensor, start: Tensor | float = p.startValue, step: Tensor | float = p.stepSizeValue
     ) -> Tensor:
+        if has_values(end, start, step):
+            _refuse_distant(end, start, step)
         return range_to(end, start, step)
 
     return arange
+
+
+def _refuse_distant(end: Tensor, start: Tensor | float, step: Tensor | float) -> None:
+    """Raise ValueError for more steps than a tensor may have elements; what is no range passes."""
+    with unseen():
+        steps = (end.double() - start) / step
+        if steps.numel() == 1 and largest() < steps.item() < math.inf:
+            raise ValueError(
+                f"the end is {steps.item():,.6g} steps away, the most are {largest():,}"
+            )
 
 
 @helper

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.layers.allocation import computed
 from migrate.lowering import lowers
 from migrate.registry import layer
 from migrate.shapes import affordable
@@ -112,7 +113,7 @@ def _static(p: Any) -> Step:
 
 
 def _dynamic(p: Any) -> Step:
-    return lambda size: size.new_zeros(1).expand(tuple(size.int().unbind()))
+    return lambda size: size.new_zeros(1).expand(computed(size))
 
 
 def _random(draw: Any, shape: Any, p: Any) -> Step:

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from migrate.errors import ModelError
 from migrate.helpers import helper
+from migrate.limits import INT32_MAX
 from migrate.lowering import known, lowers
-from migrate.network import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def pair(values: Sequence[int], default: int, field: str) -> tuple[int, int]:
     """Return the [H, W] field, or its default for both where it is not set."""
     if not values:
         return default, default
-    if len(values) != 2 or not all(0 < v <= LARGEST for v in values):
+    if len(values) != 2 or not all(0 < v <= INT32_MAX for v in values):
         raise ModelError(f"{field} must be two positive numbers [H, W], found {list(values)}")
     return int(values[0]), int(values[1])
 
@@ -42,7 +42,7 @@ def edges(amounts: Any, field: str) -> tuple[int, int, int, int]:
         raise ModelError(f"{field} must have two entries [H, W], found {len(borders)}")
     height, width = borders
     found = height.startEdgeSize, height.endEdgeSize, width.startEdgeSize, width.endEdgeSize
-    if max(found) > LARGEST:
+    if max(found) > INT32_MAX:
         raise ModelError(f"{field} of {max(found)} is not a size")
     return tuple(int(n) for n in found)  # type: ignore[return-value]
 

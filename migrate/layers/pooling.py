@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from migrate.errors import ModelError
 from migrate.helpers import helper
 from migrate.layers.padding import Pad, edges, pair, same_pad, shortest
-from migrate.network import LARGEST
+from migrate.limits import INT32_MAX
 from migrate.registry import layer
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class IncludeLastPixel:
 
     def __init__(self, p: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
         self.padding = tuple(int(n) for n in p.paddingAmounts) or (0, 0)
-        if len(self.padding) != 2 or max(self.padding) > LARGEST:
+        if len(self.padding) != 2 or max(self.padding) > INT32_MAX:
             raise ModelError(f"paddingAmounts must be two sizes [H, W], found {self.padding}")
         self.kernel, self.stride = kernel, stride
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from migrate.errors import one_line
 from migrate.linting.finding import SEVERITIES, Finding
 from migrate.linting.registry import rules
 
 if TYPE_CHECKING:
-    from migrate.module import Custom
+    from migrate.block import Custom
 
 __all__ = ["Finding", "lint", "rules"]
 
@@ -40,6 +41,6 @@ def lint(model: Any, custom: Custom | None = None) -> tuple[Finding, ...]:
     ]
     found.sort(key=lambda row: row[:3])
     return tuple(
-        Finding(rule.severity, rule.name, place.where, reason, rule.source)
+        Finding(rule.severity, rule.name, one_line(place.where), one_line(reason), rule.source)
         for *_, rule, place, reason in found
     )

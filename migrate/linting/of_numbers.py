@@ -32,9 +32,17 @@ def not_finite(scene: Scene) -> Found:
     """Find where weights hold NaN or infinity."""
     for node in scene.nodes:
         for name, x in _weights(node):
-            bad = int((~torch.isfinite(x)).sum()) if x.is_floating_point() else 0
-            if bad:
+            if bad := _count_not_finite(x):
                 yield node.place, f"{bad:,} of {x.numel():,} values of {name} are not finite"
+
+
+def _count_not_finite(x: torch.Tensor) -> int:
+    """Return how many values are NaN or infinite; where none is, without a copy of them."""
+    if not x.is_floating_point() or not x.numel():
+        return 0
+    if all(torch.isfinite(end) for end in x.aminmax()):  # a NaN is both its ends
+        return 0
+    return int((~torch.isfinite(x)).sum())
 
 
 @rule("float16-overflow", severity=WARNING, source=ISSUE)

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from migrate import features, shapes
+from migrate.block import REFUSALS
 from migrate.errors import AnereportError, ModelError
 from migrate.examples import examples
-from migrate.module import REFUSALS, Interpreter, unsupported
-from migrate.network import default_shape
+from migrate.feature_types import default_shape
+from migrate.module import Interpreter, unsupported
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from migrate.module import Custom
+    from migrate.block import Custom
     from migrate.network import Layer, Network
 
     Shape = tuple[int, ...]

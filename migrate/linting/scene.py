@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from migrate.module import Custom
-    from migrate.network import Feature, Layer, Network
+    from migrate.block import Custom
+    from migrate.feature_types import Feature
+    from migrate.network import Layer, Network
     from migrate.ranges import Range
 
     Shape = tuple[int, ...]

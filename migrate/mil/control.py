@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from migrate.allowance import rounds
 from migrate.mil.registry import op
 from migrate.mil.values import ints, tensor
 
@@ -38,8 +39,10 @@ def while_loop(run: Any, blocks: Any, loop_vars: Any) -> tuple[Any, ...]:
     """Run the second block on its own outputs as long as the first says so."""
     condition, body = blocks
     values = tuple(loop_vars)
-    while bool(run(condition, *values)[0]):
-        values = run(body, *values)
+    with rounds() as one_more:
+        while bool(run(condition, *values)[0]):
+            one_more()
+            values = run(body, *values)
     return values
 
 

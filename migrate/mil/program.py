@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migrate.coreml import coremltools
 from migrate.errors import ModelError, UnsupportedError
+from migrate.limits import largest
 from migrate.mil.registry import ops
 from migrate.spec import load_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WEIGHTS = Path("Data", "com.apple.CoreML", "weights")
 
@@ -73,15 +79,45 @@ def _function(model: Any, spec: Any) -> Any:
 
     folder = weights_folder(model)
     try:
-        program = parse(spec, spec.specificationVersion, str(folder))
+        with _constants_affordable():
+            program = parse(spec, spec.specificationVersion, str(folder))
+    except ModelError:
+        raise
     except Exception as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
-        if not (folder / "weight.bin").exists():
+        names_weights = b"weight.bin" in spec.SerializeToString()
+        if names_weights and not (folder / "weight.bin").exists():
             why = f"{folder}/weight.bin is missing"
         elif "out of bounds" in why:
             why = f"{folder}/weight.bin ends before the weights that the program reads from it"
         raise ModelError(f"{name_of(model)} cannot be read: {why}") from error
     return program.functions["main"]
+
+
+@contextmanager
+def _constants_affordable() -> Iterator[None]:
+    """Let coremltools compute no constant of too many elements while it parses."""
+    from coremltools.converters.mil.mil import Operation, types
+
+    compute = Operation._auto_val
+
+    def checked(operation: Any, output_types: Any) -> Any:
+        for kind in output_types if operation.op_type != "const" else ():
+            sizes = (
+                [n for n in kind.get_shape() if isinstance(n, int)] if types.is_tensor(kind) else []
+            )
+            if math.prod(sizes) > largest():
+                raise ModelError(
+                    f"operation {operation.name!r} ({operation.op_type}) has the shape "
+                    f"{'x'.join(map(str, sizes))}, the largest is {largest():,}"
+                )
+        return compute(operation, output_types)
+
+    Operation._auto_val = checked
+    try:
+        yield
+    finally:
+        Operation._auto_val = compute
 
 
 def weights_folder(model: Any) -> Path:

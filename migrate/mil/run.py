@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from migrate.allowance import of_numbers, of_tensor, refuse_crowd, refuse_outgrown
 from migrate.errors import ModelError
+from migrate.limits import largest
 from migrate.mil.registry import ops
 
 Values = dict[Any, Any]  # by coremltools' `Var`
@@ -54,7 +56,7 @@ def run_block(block: Any, values: Values, arithmetic: Arithmetic | None = None) 
         results = _results(operation, values, arithmetic)
         for var, value in zip(operation.outputs, results, strict=True):
             values[var] = _declared(value, var, arithmetic)
-    return [values[var] for var in block.outputs]
+    return [_looked_up(var, values) for var in block.outputs]
 
 
 def _results(operation: Any, values: Values, arithmetic: Arithmetic) -> tuple[Any, ...]:
@@ -64,11 +66,28 @@ def _results(operation: Any, values: Values, arithmetic: Arithmetic) -> tuple[An
         if entry.nested:
             results = entry.compute(_runner(values, arithmetic), operation.blocks, **arguments)
         else:
+            most = _growth(list(arguments.values()))
+            refuse_crowd(arguments.values(), most, values.values())
+            if most > largest():
+                refuse_outgrown(lambda given: entry.compute(**given), arguments)
             results = entry.compute(**arguments)
     except FAILURES as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"operation {operation.name!r} ({operation.op_type}): {first}") from error
     return results if isinstance(results, tuple) else (results,)
+
+
+def _growth(arguments: list[Any]) -> float:
+    """Return more elements than an operation can make of these arguments."""
+    found = 1.0
+    for value in arguments:
+        if isinstance(value, (list, tuple)):
+            found *= _growth(list(value))
+        elif isinstance(value, Tensor):
+            found *= of_tensor(value)
+        elif isinstance(value, (int, float)):
+            found *= of_numbers([value])
+    return found
 
 
 def _runner(values: Values, arithmetic: Arithmetic) -> Any:
@@ -89,8 +108,14 @@ def _value(value: Any, values: Values) -> Any:
     """Return an argument: the value of a `Var`, those of several, or a default."""
     if isinstance(value, (list, tuple)) and any(map(_is_var, value)):
         return [_value(part, values) for part in value]
-    found = values[value] if _is_var(value) else constant(value)
+    found = _looked_up(value, values) if _is_var(value) else constant(value)
     return found.float() if isinstance(found, Tensor) and found.dtype == torch.float16 else found
+
+
+def _looked_up(var: Any, values: Values) -> Any:
+    if var not in values:
+        raise ModelError(f"{var.name!r} is read before anything gives it a value")
+    return values[var]
 
 
 def _is_var(value: Any) -> bool:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from migrate.mil.registry import op
 from migrate.mil.scatter_gather import take
 from migrate.mil.values import ints, tensor
+from migrate.shapes import affordable
 
 
 @op("band_part")
@@ -101,7 +102,7 @@ def _padded(size: int, before: int, after: int, mode: str) -> Tensor:
 def range_1d(start: Any, end: Any, step: Any) -> Tensor:
     """Return numbers from start on, up to end and without it."""
     first, last, by = (tensor(n).item() for n in (start, end, step))
-    count = max(0, math.ceil((last - first) / by))
+    (count,) = affordable([max(0, math.ceil((last - first) / by))], "the range")
     whole = all(isinstance(n, int) for n in (first, last, by))
     return first + by * torch.arange(count, dtype=torch.int64 if whole else torch.float64)
 

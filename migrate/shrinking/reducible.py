@@ -21,7 +21,7 @@ from migrate.variation.variant import Draft, EditError, Variant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from migrate.module import Custom
+    from migrate.block import Custom
 
 KEPT = 20_000_000  # weights of networks in memory
 STRUCTURE = (*structure.ENDS, *structure.SINGLE)

@@ -9,7 +9,7 @@ from migrate.variation.editing import declare
 from migrate.variation.variant import EditError
 
 if TYPE_CHECKING:
-    from migrate.network import Feature
+    from migrate.feature_types import Feature
     from migrate.variation.original import Original
 
 AXES = {"height": -2, "width": -1}

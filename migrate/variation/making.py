@@ -14,7 +14,7 @@ from migrate.variation.variant import Draft, LeftOut, Variant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from migrate.module import Custom
+    from migrate.block import Custom
 
 LONGEST = 60  # letters of a name
 

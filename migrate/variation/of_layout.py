@@ -16,7 +16,8 @@ from migrate.variation.variant import Draft, EditError, LeftOut
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from migrate.network import Feature, Layer
+    from migrate.feature_types import Feature
+    from migrate.network import Layer
     from migrate.variation.original import Original
 
 ALIKE = ("activation", "batchnorm", "softmax", "lrn")  # for every pixel

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from migrate import features
+from migrate.block import Custom
 from migrate.errors import InputError, ModelError
-from migrate.module import Custom, Model, to_torch
+from migrate.module import Model, to_torch
 from migrate.network import NETWORKS, PIPELINES, Layer, Network, read_network
 from migrate.spec import load_spec, not_a_network
 from migrate.trial_inputs import fitting, trial

@@ -335,6 +335,35 @@ def test_outputs_have_the_declared_type(output, dtype):
     np.testing.assert_array_equal(y, x)
 
 
+def number_spec(kind, shape):
+    spec = array_spec(shape)
+    getattr(spec.description.output[0].type, f"{kind}Type").SetInParent()
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "number"), [("double", 2.5, 2.5), ("int64", 2.0, 2), ("int64", -7.0, -7)]
+)
+def test_outputs_of_one_number(kind, value, number):
+    found = predict(number_spec(kind, (1, 1)), np.full((1, 1), value))["y"]
+    assert (found, type(found)) == (number, type(number))
+
+
+@pytest.mark.parametrize("kind", ["double", "int64"])
+@pytest.mark.parametrize(("shape", "named"), [((2, 3), "2x3"), ((4,), "4")])
+def test_an_output_of_one_number_that_is_several(kind, shape, named):
+    with pytest.raises(ModelError) as e:
+        predict(number_spec(kind, shape), np.ones(shape))
+    assert str(e.value) == f"output 'y' is one number, the model gives {named}"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_integer_that_is_no_number(value):
+    assert repr(predict(number_spec("double", (1,)), np.array([value]))["y"]) == str(value)
+    with pytest.raises(ModelError, match=f"^output 'y' is an integer, the model gives {value}$"):
+        predict(number_spec("int64", (1,)), np.array([value]))
+
+
 def test_optional_inputs_are_filled():
     spec = array_spec((2, 3), floatDefaultValue=0.25)
     spec.description.input[0].type.isOptional = True

@@ -12,7 +12,7 @@ from PIL import Image
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 import migrate
-from migrate import InputError, UnsupportedError
+from migrate import InputError, UnsupportedError, feature_types
 from migrate.coreml import coremltools, proto
 from migrate.mlprogram import convert, digest
 from migrate.options import Options
@@ -712,11 +712,11 @@ def with_everything():
 
 def listing(spec):
     """The description of a model, a line each: what an app that uses it is compiled against."""
-    description, network = spec.description, migrate.network
+    description = spec.description
     lines = []
     for side in ("input", "output"):
         for feature in getattr(description, side):
-            known = network.read_feature(feature)
+            known = feature_types.read_feature(feature)
             shape = "x".join(map(str, known.shape))
             facts = [known.kind, known.color or known.dtype * (known.kind == "multiArray"), shape]
             facts += ["optional"] * known.optional

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import migrate
 from migrate import InputError, UnsupportedError
-from migrate.network import default_shape
+from migrate.feature_types import default_shape
 
 MODELS = {
     "blazeface_short": {"scores": None, "regression": None},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import migrate
 from migrate import ModelError
 from migrate.coreml import coremltools, proto
-from migrate.network import default_shape
+from migrate.feature_types import default_shape
 
 ARRAY = proto("FeatureTypes_pb2").ArrayFeatureType
 IMAGE = proto("FeatureTypes_pb2").ImageFeatureType
@@ -328,7 +328,7 @@ def test_ranged_images():
     assert read.shape == default_shape(read) == (1, 1, 10, 20)
 
 
-SIZES = st.integers(0, 70)  # five of them stay below LARGEST
+SIZES = st.integers(0, 48)  # five of them are 1 GB, which is allowed
 RANGES = st.one_of(
     st.tuples(SIZES, st.just(-1)),
     st.tuples(SIZES, SIZES).map(sorted).filter(lambda bounds: bounds[1] > 0),
@@ -345,6 +345,42 @@ def test_the_default_shape_is_one_that_the_feature_allows(bounds, shaped):
     for size, (low, high) in zip(shape, bounds, strict=True):
         assert size >= max(low, 1)
         assert high < 0 or size <= high
+
+
+@pytest.mark.parametrize(
+    ("lows", "filled"),
+    [
+        ((0,) * 4, (64,) * 4),
+        ((0,) * 6, (16,) * 6),
+        ((0,) * 8, (8,) * 8),
+        ((65, *(0,) * 4), (65, *(32,) * 4)),
+        ((2**27, 0, 0), (2**27, 2, 2)),
+        ((2**29, 0, 0), (2**29, 1, 1)),
+    ],
+)
+def test_open_dimensions_are_smaller_where_there_are_many(lows, filled):
+    """The largest power of two up to 64 with which there are no more than 2**29 elements."""
+    array = ARRAY()
+    for low in lows:
+        array.shapeRange.sizeRanges.add(lowerBound=low, upperBound=-1)
+    assert default_shape(feature(multiArrayType=array)) == filled
+
+
+def test_a_dimension_that_is_open_to_little_has_no_more():
+    array = ARRAY()
+    for high in (3, -1, -1, -1, -1, -1):
+        array.shapeRange.sizeRanges.add(lowerBound=0, upperBound=high)
+    assert default_shape(feature(multiArrayType=array)) == (3, 32, 32, 32, 32, 32)
+
+
+def test_a_shape_that_is_too_large_however_it_is_filled():
+    read = feature(multiArrayType=ARRAY(shape=[2**30, 2, -1]))
+    with pytest.raises(ModelError) as e:
+        default_shape(read)
+    assert str(e.value) == (
+        f"feature {read.name!r} claims a size of 1073741824x2x1, the largest is 536,870,912: "
+        "declare a smaller shape"
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 1800, 0), (-1, 4)])

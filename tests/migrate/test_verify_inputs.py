@@ -9,7 +9,8 @@ import torch
 import migrate
 from migrate.coreml import proto
 from migrate.dataflow import flow
-from migrate.network import Feature, Network
+from migrate.feature_types import Feature
+from migrate.network import Network
 from migrate.trial_inputs import KINDS, trial
 
 
