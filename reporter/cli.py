@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from reporter import environment
+
+if wrong := environment.wrong_python():  # the commands cannot even be imported then
+    sys.exit(f"anereport: {wrong}")
 
 from reporter.commands.create import create
 from reporter.commands.doctor import doctor
@@ -18,7 +24,9 @@ from reporter.commands.run import run
 from reporter.commands.runner import runner
 from reporter.commands.schema import schema
 from reporter.commands.variants import variants
+from reporter.commands.verify import verify
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 REPORT, UNDERSTAND, MEASURE = "Report", "Understand", "Measure"
 
 
@@ -41,19 +49,37 @@ class Group(TyperGroup):
 
 def _explain(error: Exception) -> int | None:
     """Print what a user should see of an error and return the exit code; None if it is typer's."""
-    from migrate import AnereportError
-
-    if isinstance(error, AnereportError):
-        typer.echo(f"anereport: {' '.join(str(error).split())}", err=True)
-        return 1
     if isinstance(error, BrokenPipeError):  # whoever reads our output has seen enough: click's
         return None
     if type(error).__module__.split(".")[0] in ("typer", "click"):
         return None
+    if sentence := _expected(error):
+        typer.echo(f"anereport: {' '.join(sentence.split())}", err=True)
+        return 1
     from reporter.fault import bug_report
 
     typer.echo(bug_report(error, sys.argv[1:]), err=True)
     return 3
+
+
+def _expected(error: Exception) -> str:
+    """Return the sentence about an error that is the user's to mend; nothing for a fault of ours.
+
+    In an installation that is not as anereport needs it, any other error may come of that.
+    """
+    if sentence := environment.collision():
+        return sentence
+    from migrate import AnereportError, ConversionError
+
+    if isinstance(error, AnereportError):
+        unfit = environment.unfit() if isinstance(error, ConversionError) else ""
+        return f"{error}; {unfit}" if unfit else str(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        place = f" {error.filename}" if error.filename else ""
+        return f"cannot write{place}: {error.strerror}: make room, there and where TMPDIR says"
+    if unfit := environment.unfit():
+        return f"{type(error).__name__}: {error}; {unfit}"
+    return ""
 
 
 app = typer.Typer(
@@ -68,23 +94,23 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"anereport {version('anereport')}")
+        found = environment.versions()
+        own = found.pop("anereport", "(not installed)")
+        typer.echo(f"anereport {own} ({', '.join(f'{name} {v}' for name, v in found.items())})")
         raise typer.Exit
 
 
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the versions.")
     ] = False,
 ) -> None:
     """Report, and get around, wrong numbers from the Apple Neural Engine."""
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    REPORT: (create, migrate, schema),
+    REPORT: (create, migrate, verify, schema),
     UNDERSTAND: (explain, lint, variants),
     MEASURE: (run, runner, doctor),
 }

@@ -14,7 +14,7 @@ from reporter.commands.terminal import say_verdict, shown, the_model
 if TYPE_CHECKING:
     from reporter.write.report import Report
 
-WITH_FROM = ("from_", "fb", "thread", "last_good", "forum_limit", "force")
+WITH_FROM = ("from_", "fb", "thread", "last_good", "forum_limit", "size_limit", "force")
 
 
 def create(
@@ -76,6 +76,20 @@ def create(
         int | None,
         typer.Option(help="Characters of forum.md at most (default: 7000).", show_default=False),
     ] = None,
+    without_weights: Annotated[
+        bool,
+        typer.Option(
+            "--without-weights", help="Attach neither the model nor any other that was made of it."
+        ),
+    ] = False,
+    keep_metadata: Annotated[
+        bool,
+        typer.Option("--keep-metadata", help="Bundle the model with its texts, private or not."),
+    ] = False,
+    size_limit: Annotated[
+        float | None,
+        typer.Option(help="MB of the zip from which on to warn (default: 10).", show_default=False),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Bundle model, results, divergence table and repro script into a report ready to file.
@@ -85,13 +99,15 @@ def create(
 
     Example: anereport create Block.mlmodel --record record.json
     """
-    from reporter.measure.results import parse_shape
-    from reporter.understand.understood import Bounds
-    from reporter.write import create as creating
-    from reporter.write import report_folder
-    from reporter.write.stated import Stated
+    with shown():  # the imports take seconds
+        from reporter.measure.results import parse_shape
+        from reporter.understand.understood import Bounds
+        from reporter.write import create as creating
+        from reporter.write import report_folder
+        from reporter.write.models_here import records_beside
+        from reporter.write.stated import Stated
 
-    stated = Stated(fb, thread, last_good, forum_limit)
+    stated = Stated(fb, thread, last_good, forum_limit, size_limit)
     if from_ is not None:
         _nothing_else(context)
         _say(report_folder.again(from_, stated), from_)
@@ -99,7 +115,7 @@ def create(
     found = list(record)
     if model is None:
         model = the_model()
-        found = found or creating.records_beside(model)
+        found = found or records_beside(model)
     options = creating.Options(
         records=found,
         shape=parse_shape(shape) if shape else None,
@@ -113,6 +129,8 @@ def create(
         variants=variants,
         shrink=shrink,
         inputs=inputs,
+        without_weights=without_weights,
+        keep_metadata=keep_metadata,
         stated=stated,
     )
     target = out or Path(f"{model.stem}-report")
@@ -142,6 +160,9 @@ def _given(context: typer.Context, name: str) -> bool:
 def _say(report: Report, target: Path) -> None:
     """Print what was found, what is missing, and where the report is."""
     from reporter.write import report_folder
+    from reporter.write.archive import oversize
+    from reporter.write.removed import removals
+    from reporter.write.rendering import size
 
     if report.verdict:
         typer.echo(report.verdict)
@@ -152,7 +173,13 @@ def _say(report: Report, target: Path) -> None:
     for missing in report.missing:
         typer.echo(f"not measured: {missing.what}; to measure: {missing.command}")
     typer.echo(f"repro.py: {report.repro.status}")
-    typer.echo(f"wrote {target}/report.md, and {target}/{report_folder.archive(report)} to attach")
+    zipped = target / report_folder.archive(report)
+    attached = f"{zipped} to attach, {size(zipped.stat().st_size)}"
+    typer.echo(f"wrote {target}/report.md, and {attached}")
+    if large := oversize(zipped, report):
+        typer.echo(f"warning: {large}", err=True)
+    for said in removals(report.removed):
+        typer.echo(said)
     if not report.notes:
         typer.echo(
             f"{target}/notes.md is yours to write, what you did and saw yourself: generated "

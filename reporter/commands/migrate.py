@@ -68,8 +68,9 @@ def migrate(
 
         typer.echo(layer_table())
         return
-    from migrate import OptionError, Options
-    from reporter.write import migration
+    with shown():  # the imports take seconds
+        from migrate import OptionError, Options
+        from reporter.write import migration
 
     options = Options(precision, target, features, tuple(keep_fp32), max_size)
     if source_only and (matrix or record):

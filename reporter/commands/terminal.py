@@ -20,7 +20,7 @@ def shown() -> Iterator[Progress]:
     """Show each step on the terminal while it lasts; nothing where there is no terminal."""
     from reporter.progress import Silent
 
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():  # None: it is closed
         yield Silent()
         return
     from rich.console import Console
@@ -51,16 +51,16 @@ class Shown:
 
 def the_model() -> Path:
     """Return the one model here; ask which if there are several and somebody can answer."""
-    from reporter.write import create as creating
+    from reporter.write.models_here import choose_model, models_in
 
-    models: list[Path] = creating.models_in(Path())
-    if len(models) > 1 and sys.stdin.isatty():
+    models: list[Path] = models_in(Path())
+    if len(models) > 1 and sys.stdin is not None and sys.stdin.isatty():
         for number, path in enumerate(models, 1):
             typer.echo(f"{number}  {path.name}")
         answer: int = typer.prompt("Which model", type=int)
         if 1 <= answer <= len(models):
             return models[answer - 1]
-    return creating.choose_model(Path())
+    return choose_model(Path())
 
 
 def say_verdict(verdict: Any) -> None:

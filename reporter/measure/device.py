@@ -8,15 +8,14 @@ from __future__ import annotations
 import platform
 import subprocess
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from reporter.environment import versions
 from reporter.measure import answers, devices
 from reporter.measure.label import label as install_label
 from reporter.measure.record import Device
 
 SECONDS = 20  # for one command; devicectl starts a service first
-PACKAGES = ("anereport", "coremltools", "torch", "numpy")
 ANE_CLASSES = ("H11ANEIn", "AppleH16ANEInterface")
 
 
@@ -28,7 +27,7 @@ def this_device(label: str = "") -> Device:
     label = label or install_label()
     if platform.system() != "Darwin":
         return Device(
-            label=label, system=platform.system(), chip=platform.machine(), tools=_versions()
+            label=label, system=platform.system(), chip=platform.machine(), tools=versions()
         )
     facts = _merged(
         _neural_engine(),
@@ -42,7 +41,7 @@ def this_device(label: str = "") -> Device:
         label=label,
         system="macOS",
         product=devices.product(facts.get("identifier", "")).name,
-        tools=_versions() | ({"xcode": xcode} if xcode else {}),
+        tools=versions() | ({"xcode": xcode} if xcode else {}),
     )
 
 
@@ -97,13 +96,3 @@ def _merged(*parts: answers.Facts) -> answers.Facts:
     if platform.machine() == "x86_64" and facts.get("chip", "").startswith("Apple"):
         facts["translated"] = True
     return facts
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

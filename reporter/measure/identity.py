@@ -56,7 +56,8 @@ def _without_metadata(spec: Any) -> bytes:
 def _weight_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
-    weights = (f for f in path.rglob("*") if f.is_file() and f.parent.name == "weights")
+    every = (f for f in path.rglob("*") if f.is_file() and not f.name.startswith("."))
+    weights = (f for f in every if f.parent.name == "weights")
     return sorted(weights, key=lambda file: file.name)
 
 

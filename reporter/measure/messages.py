@@ -7,7 +7,6 @@ alone (coremltools issue 2758), so that these lines are kept of runs that went w
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 MOST = 20  # lines of one process
 LONGEST = 300  # characters of a line
@@ -21,7 +20,6 @@ KNOWN = (
     "ANE Scheduling Error",  # the same
 )
 LOG_HEAD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*(?: [-+]\d{4})? \S+\[\d+:\w+\] ")
-HOMES = re.compile(r"(/Users|/home)/[^/\s'\":,;)]+")
 
 
 def messages(printed: str) -> tuple[str, ...]:
@@ -32,9 +30,3 @@ def messages(printed: str) -> tuple[str, ...]:
     lines = (LOG_HEAD.sub("", line.strip()) for line in printed.splitlines())
     known = (line[:LONGEST] for line in lines if any(word in line for word in KNOWN))
     return tuple(dict.fromkeys(known))[:MOST]
-
-
-def without_homes(printed: str) -> str:
-    """Return a text in which no path leads through a person's folder."""
-    home = str(Path.home())
-    return HOMES.sub("~", printed.replace(home, "~") if len(home) > 1 else printed)

@@ -10,8 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reporter.measure.messages import messages, without_homes
+from reporter.measure.messages import messages
 from reporter.measure.record import Failure, Plan, Run
+from reporter.measure.redaction import redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def finished(job: Job) -> tuple[Run, ...]:
 
 
 def _ended(job: Job, status: int | None, seconds: float) -> Ended:
-    error = without_homes(_text(job.folder / "error"))
+    error = redaction().text(_text(job.folder / "error"))
     return Ended(
         status=status,
         stage=_text(job.folder / "stage"),
@@ -149,7 +150,7 @@ def _text(path: Path) -> str:
 
 
 def _printed(job: Job) -> str:
-    """Return the end of what was printed, without paths through a person's folder."""
+    """Return the end of what was printed, without what tells a person or a machine."""
     with (job.folder / "printed").open("rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - MOST_PRINTED))
-        return without_homes(log.read().decode(errors="replace"))
+        return redaction().text(log.read().decode(errors="replace"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 from pydantic import model_validator as validates
 
+import migrate
 from reporter.measure.identity import ModelIdentity
 from reporter.measure.tensor import Part, pieces
 from reporter.measure.tensor import RecordError as RecordError
@@ -158,6 +159,10 @@ def _schema(content: bytes, path: Path) -> Any:
         first = error.errors(include_input=False)[0]
         if first["type"] != "json_invalid":
             return None
+        if other := migrate.what_it_is(path):
+            raise RecordError(f"{path} is not JSON but {other}") from error
+        if path.suffix == ".mlmodel":
+            raise RecordError(f"{path} is a model, and no record: give it as the model") from error
         reason = first["msg"].removeprefix("Invalid JSON: ")
         raise RecordError(f"{path} is not JSON: {reason}") from error
 

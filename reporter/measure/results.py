@@ -35,7 +35,7 @@ def load(
     if path.suffix == ".npz":
         if identity is None:
             raise RecordError(f"{path} carries no model identity: give the model with --model")
-        return arrays.load_record(path, identity)
+        return arrays.load_record(path, identity, others)
     if path.suffix != ".json" and listing.is_listing(path):
         if shape is None:
             raise RecordError(

@@ -96,6 +96,8 @@ class Tensor(Part):
     def _bytes_suffice(self) -> Tensor:
         stored = len(self.data)
         needed = self._elements() * np.dtype(DTYPES[self.dtype]).itemsize
+        if self.strides is not None and math.prod(self.shape) > self._elements():
+            raise ValueError("strides give several elements of the array one place")
         if stored < needed or (stored > needed and self.strides is None):
             sizes = "x".join(map(str, self.shape)) or "scalar"
             raise ValueError(f"data holds {stored} bytes, {sizes} of {self.dtype} needs {needed}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import migrate
+from reporter.measure.paths import typed
 from reporter.measure.record import of
 from reporter.understand.assessment import LIMIT
 from reporter.understand.reference import arrays
@@ -93,6 +94,7 @@ def verdicts(
 
 def _commands(migration: Migration, variant: Variant, called: str) -> tuple[str, str]:
     """Return what measures the NeuralNetwork, and the variant; a matrix is measured as a whole."""
+    called = typed(called)
     if migration.matrix:
         return (f"anereport run {shlex.quote(called)} --out records",) * 2
     return (

@@ -5,7 +5,6 @@ That is a NeuralNetwork in float64, and an ML Program with all of its float16 in
 
 from __future__ import annotations
 
-import copy
 import functools
 import hashlib
 from collections.abc import Mapping
@@ -76,7 +75,7 @@ class Referee:
         if isinstance(self.subject, migrate.ProgramOverview):
             outputs = migrate.evaluate(self.model, inputs, widened=True)
             return Reference(outputs, PROGRAM_METHOD)
-        return Reference(copy.deepcopy(self.net).double().predict(inputs, exact=True))
+        return Reference(self._built().double().predict(inputs, exact=True))
 
     def numbers(self, output: str, value: Any) -> NDArray[Any]:
         """Return an output's numbers, as recorded, in the order that its envelope has."""
@@ -104,6 +103,10 @@ class Referee:
     @functools.cached_property
     def net(self) -> migrate.Model:
         """The NeuralNetwork's module."""
+        return self._built()
+
+    def _built(self) -> migrate.Model:
+        """Return a module of its own, so that one in float64 needs no other beside it."""
         builders = migrate.load_custom(self.custom, self.subject)
         return migrate.to_torch(self.subject, builders)
 

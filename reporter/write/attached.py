@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reporter.understand.migrated import Migration
     from reporter.understand.reading import Reading
     from reporter.understand.reference import Referee
+    from reporter.write.model_copy import Copied
 
 FOLDERS = (attached_migration.FOLDER, attached_variants.FOLDER, attached_shrink.FOLDER)
 
@@ -83,11 +84,10 @@ class Attached:
         """Tell whether the report has to bundle a result."""
         return self.varied is None or self.varied.needs(result)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> tuple[Copied, ...]:
         """Write what is known, and the models that it is of, into a report's folder."""
-        for each in (self.migrated, self.varied, self.shrinking):
-            if each:
-                each.write(folder)
+        attached = [each for each in (self.migrated, self.varied, self.shrinking) if each]
+        return tuple(copy for each in attached for copy in each.write(folder))
 
 
 def find(

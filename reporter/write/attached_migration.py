@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from reporter.understand import experiment, migrated
 from reporter.understand.migrated import Migration, MigrationError
 from reporter.write import beside, kept_records
-from reporter.write.bundle import copy, say
+from reporter.write.bundle import say
 from reporter.write.migration import PAGE, default_folder, page
+from reporter.write.model_copy import Copied, copied, reidentified
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,14 +50,15 @@ class Attached:
         migration = self.migration.model_copy(update={"verdicts": verdicts})
         return replace(self, migration=migration)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> list[Copied]:
         """Write what is known, and the models that records are of, into a report's folder."""
         target = folder / FOLDER
         target.mkdir()
-        say(target / migrated.FILE, migrated.dumps(self.migration))
+        names = dict.fromkeys(v.variant for v in self.migration.verdicts if v.after)
+        copies = [copied(self.folder / name, target / name) for name in names]
+        say(target / migrated.FILE, reidentified(migrated.dumps(self.migration), copies))
         say(target / PAGE, page(self.migration, self.folder))
-        for name in dict.fromkeys(v.variant for v in self.migration.verdicts if v.after):
-            copy(self.folder / name, target / name)
+        return copies
 
 
 def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Attached | None, str]:

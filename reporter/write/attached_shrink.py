@@ -8,10 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reporter.measure.identity import identify
+from reporter.measure.paths import typed
 from reporter.understand import shrink_words, shrunk
 from reporter.understand.shrunk import ShrinkError, Shrunk
 from reporter.write import beside
-from reporter.write.bundle import copy, say
+from reporter.write.bundle import say
+from reporter.write.model_copy import Copied, copied, reidentified
 from reporter.write.shrink import SMALLEST, default_folder
 
 if TYPE_CHECKING:
@@ -54,20 +56,22 @@ class Attached:
             return None
         device, evidence = str(state.place), state.place.evidence
         if not state.ended:
-            again = ["variants", state.source.name, "--shrink", "--out", str(self.folder)]
+            again = ["variants", state.source.name, "--shrink", "--out", typed(str(self.folder))]
             said = tuple(shrink_words.standing(state))
             return ShrunkFacts(device, evidence, said, command=f"anereport {shlex.join(again)}")
         sizes = (smallest.identity.size, state.source.size)
         said = tuple(shrink_words.conclusion(state, sizes))
         return ShrunkFacts(device, evidence, said, f"{FOLDER}/{SMALLEST}", sizes[0])
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> list[Copied]:
         """Write what it found, and the smallest network once it has ended, into a folder."""
         target = folder / FOLDER
         target.mkdir()
-        say(target / shrunk.FILE, shrunk.dumps(self.state))
+        copies = []
         if self.state.ended and self.state.smallest:
-            copy(self.folder / SMALLEST, target / SMALLEST)
+            copies.append(copied(self.folder / SMALLEST, target / SMALLEST))
+        say(target / shrunk.FILE, reidentified(shrunk.dumps(self.state), copies))
+        return copies
 
 
 def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Attached | None, str]:

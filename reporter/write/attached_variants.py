@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reporter.measure.paths import typed
 from reporter.measure.record import Record, of
 from reporter.understand import manifest
 from reporter.understand.manifest import Manifest, ManifestError
@@ -14,6 +15,7 @@ from reporter.understand.reading import Reading, readings
 from reporter.understand.reading_words import ways_first
 from reporter.write import beside, kept_records
 from reporter.write.bundle import copy, say
+from reporter.write.model_copy import Copied, copied, reidentified
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +60,7 @@ class Attached:
     ) -> Attached:
         """Return it with what these records say, one reading for each device."""
         progress.expect(1 + len(self.manifest.made))
-        called = str(self.folder)
+        called = typed(str(self.folder))
         found = readings(self.manifest, self.folder, records, limit, custom, progress.step, called)
         return replace(self, readings=found)
 
@@ -79,17 +81,21 @@ class Attached:
         others = [i for i in self.identities if i not in named]
         return not isinstance(result, Record) or not any(of(result, i) for i in others)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> list[Copied]:
         """Write what each variant is, and the models that are named, into a report's folder."""
         target = folder / FOLDER
         target.mkdir()
-        say(target / manifest.FILE, manifest.dumps(self.manifest))
+        copies = []
         for one in self.named:
-            files = [one.member.file]
-            files += [one.member.expected.file] if one.member.expected else []
-            for name in files:
-                (target / name).parent.mkdir(exist_ok=True)
-                copy(self.folder / name, target / name)
+            name, expected = one.member.file, one.member.expected
+            (target / name).parent.mkdir(exist_ok=True)
+            copies.append(copied(self.folder / name, target / name))
+            if expected:
+                (target / expected.file).parent.mkdir(exist_ok=True)
+                copy(self.folder / expected.file, target / expected.file)
+        text = reidentified(manifest.dumps(self.manifest), copies)
+        say(target / manifest.FILE, text)
+        return copies
 
 
 def default_folder(model: str | Path) -> str:

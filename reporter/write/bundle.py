@@ -1,23 +1,21 @@
-"""Folders and zip files that appear whole or not at all."""
+"""Folders and files that appear whole or not at all."""
 
 from __future__ import annotations
 
-import os
+import errno
 import shutil
-import tempfile
-import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrate import AnereportError
-from reporter.write.redact import redact
+from reporter.write.redact import redact, redact_json
+from reporter.write.staging import beside, clean, locked, put_back, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's own beginning of time: no clock in the archive
 SCHEMAS = {
     "report.json": b'"anereport.report/',
     "migration.json": b'"anereport.migration/',
@@ -25,8 +23,10 @@ SCHEMAS = {
     "shrink.json": b'"anereport.shrink/',
     "Inputs/jobs.json": b'"anereport.runner/',
 }
+RECORDS = "records"  # the folder of those that are kept
 RECORD = b'"anereport.record/'
 SOURCE = b"# written by anereport "
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # by another run's output
 HEAD = 100  # bytes, in which a JSON file of ours says what it is
 
 
@@ -41,33 +41,36 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
     An existing `path` is refused unless `force` is set, and then replaced at the end.
     """
     check_free(path, force)
-    with _parents(path):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        try:
-            temporary.chmod(0o755)
-            yield temporary
-            _replace(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _parents(path), beside(path, folder=True) as temporary:
+        temporary.chmod(0o755)
+        yield temporary
+        _replace(temporary, path, force)
 
 
 @contextmanager
 def growing_folder(path: Path, force: bool) -> Iterator[Path]:
     """Give the folder PATH.partial, which takes the name `path` when the block ends without error.
 
-    If it ends with one, what is in the folder stays, and is there the next time.
+    If it ends with one, what is in the folder stays, and is there the next time. It is refused
+    while another run has it.
     """
-    check_free(path, force)
     folder = partial(path)
     with _parents(path):
+        clean(path)
         folder.mkdir(exist_ok=True)
-        try:
-            yield folder
-        except BaseException:
-            with suppress(OSError):
-                folder.rmdir()  # if it is empty
-            raise
-        _replace(folder, path)
+        with locked(folder) as lock:
+            if lock in ("theirs", "gone"):
+                raise OutputError(
+                    f"another run is writing {path}: wait for it, or choose another with --out"
+                )
+            try:
+                check_free(path, force)
+                yield folder
+            except BaseException:
+                with suppress(OSError):
+                    folder.rmdir()  # if it is empty
+                raise
+            _replace(folder, path, force)
 
 
 def partial(path: Path) -> Path:
@@ -85,16 +88,12 @@ def write_file(path: Path, text: str, force: bool) -> None:
 def new_file(path: Path, force: bool) -> Iterator[BinaryIO]:
     """Give the stream of a temporary file that takes the name `path` when the block ends well."""
     check_free(path, force)
-    with _parents(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                yield stream
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with _parents(path), beside(path, folder=False) as temporary:
+        with temporary.open("wb") as stream:
+            yield stream
+        temporary.chmod(0o644)
+        check_free(path, force)  # another run may have been quicker
+        temporary.replace(path)
 
 
 @contextmanager
@@ -114,8 +113,12 @@ def _parents(path: Path) -> Iterator[None]:
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Raise OutputError if `path` exists and may not be replaced; to be asked before long work."""
+    """Raise OutputError if `path` exists and may not be replaced; to be asked before long work.
+
+    What a run that died had put aside of it is back then.
+    """
     try:
+        put_back(path)
         exists = path.exists()
     except OSError as error:  # a name too long for the file system
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
@@ -150,26 +153,28 @@ def _says(file: Path, text: bytes, size: int = HEAD) -> bool:
     return False
 
 
-def _replace(temporary: Path, path: Path) -> None:
-    """Move the finished folder into place; the old one is put aside first, and lost last."""
-    old = path.with_name(f".{path.name}-old-{os.getpid()}")
-    try:
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    except BaseException:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        raise
-    if old.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.unlink(missing_ok=True)
+def _replace(temporary: Path, path: Path, force: bool) -> None:
+    """Move the finished folder into place; the old one is put aside first, and lost last.
+
+    Another run may put its own there at any moment.
+    """
+    while True:
+        check_free(path, force)
+        try:
+            with replaced(path):
+                temporary.rename(path)
+        except OSError as error:
+            if error.errno not in TAKEN:
+                raise
+        else:
+            return
 
 
 def say(file: Path, text: str) -> None:
-    """Write a text, redacted; bytes of the command line that are no UTF-8 stay visible."""
-    file.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
+    """Write a text through the gate; bytes of the command line that are no UTF-8 stay visible."""
+    where = file.parent.name if file.parent.name == RECORDS else file.name
+    told = redact_json(text, where) if file.suffix == ".json" else redact(text, where)
+    file.write_text(told, encoding="utf-8", errors="backslashreplace")
 
 
 def copy(source: Path, target: Path) -> None:
@@ -178,18 +183,3 @@ def copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copyfile(source, target)
-
-
-def zip_folder(folder: Path, names: list[str], target: Path) -> None:
-    """Write the named files and folders of `folder` into a zip: same content, same bytes."""
-    files = [f for name in names for f in _files(folder / name)]
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for file in sorted(files):
-            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, file.read_bytes())
-
-
-def _files(path: Path) -> list[Path]:
-    return [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import shutil
+import tempfile
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,31 +13,45 @@ import migrate
 from migrate import AnereportError
 from reporter.measure import arrays, coreml, inputs, measuring, results, subject
 from reporter.measure.given import check_inputs, custom_classes
-from reporter.measure.identity import identify
 from reporter.measure.record import Record, RecordError, dumps, of
 from reporter.progress import Progress, Silent
 from reporter.understand import cells, comparison, listed_faults
 from reporter.understand import understood as understanding
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
-from reporter.write import attached, notes, package_repro, report_file, report_folder
+from reporter.write import (
+    archive,
+    attached,
+    model_copy,
+    model_texts,
+    notes,
+    package_repro,
+    report_file,
+    report_folder,
+    results_copy,
+    unattached,
+)
 from reporter.write import report as reports
 from reporter.write import repro as repros
 from reporter.write.bundle import check_free, copy, new_folder, say
+from reporter.write.model_facts import model_facts
 from reporter.write.program_facts import program_facts
-from reporter.write.redact import redact
+from reporter.write.redact import opened, redact, redact_json
 from reporter.write.stated import Stated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from reporter.measure.identity import ModelIdentity
     from reporter.measure.listing import Listing
     from reporter.write.attached import Attached
-    from reporter.write.report import ModelFacts, Report
-    from reporter.write.repro import Repro
+    from reporter.write.model_copy import Copied
+    from reporter.write.model_facts import ModelFacts
+    from reporter.write.redact import Gate
+    from reporter.write.report import Report
+    from reporter.write.repro import Generated, Repro
 
-MODELS = (".mlmodel", ".mlpackage")
-STEPS = 6  # of progress
+STEPS = 12  # of progress
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,8 @@ class Options:
     variants: Path | None = None
     shrink: Path | None = None
     inputs: Path | None = None
+    without_weights: bool = False
+    keep_metadata: bool = False
     stated: Stated = field(default_factory=Stated)
 
 
@@ -72,37 +88,51 @@ def create(model: Path, out: Path, options: Options, progress: Progress | None =
         raise AnereportError("--inputs is for what is measured here: a --record has its own")
     progress.expect(STEPS)
     progress.step("reading the model")
+    gate = model_texts.gate(model, options.keep_metadata)
+    with opened(gate), tempfile.TemporaryDirectory() as place:
+        return _through(gate, model, out, options, progress, Path(place))
+
+
+def _through(
+    gate: Gate, model: Path, out: Path, options: Options, progress: Progress, place: Path
+) -> Report:
+    """Write the report's folder through a gate; the model's copy is made in `place` first."""
     facts = _facts(model, options.custom)
-    progress.step("reading the results")
+    copied = model_copy.copied(model, place / gate.file_name(model.name))
+    facts = copied.into(facts, gate)
     known = attached.find(
         model, facts.identity, options.migration, options.variants, options.shrink
     )
     files, twice = results.distinct(results.record_files(options.records))
     facts = replace(facts, findings=(*facts.findings, *known.aside, *twice))
-    found, kept = _results(model, facts, known, replace(options, records=files), progress)
+    made = _generated(copied.path, facts, options, progress)
+    progress.step("reading the results")
+    options = replace(options, records=files)
+    built = cache(lambda: repros.identities(made, place) if made else ())
+    found, kept = _results(model, facts, known, built, options, progress)
+    repro = _repro(copied.path, facts, made, options, progress)
     referee = Referee(model, options.custom)
     understood = _understood(referee, facts, found, options, progress)
     every = [*found, *_not_yet(kept, found)]
-    names = results.names([path for path, _ in every])
+    names = results_copy.names([path for path, _ in every])
     named = _named(every)
     known = known.judged(referee, named, options.bounds.limit, options.custom, progress)
-    others = cells.of_variants(known.migration, known.readings, named, options.bounds.limit)
-    understood = understood.joined(others)
-    progress.step("running the repro script in a clean process")
-    repro = _repro(model, facts, options)
-    report = reports.compose(
-        facts, understood, options.devices, repro, known.migration, known.readings,
-        known.shrunk,
-    )  # fmt: skip
-    report = report_file.as_kept(
-        report_folder.said_before(out, report, options.stated).into(report)
-    )
+    tried = cells.of_variants(known.migration, known.readings, named, options.bounds.limit)
+    understood = understood.joined(tried)
+    bundled = [(n, p, r) for n, (p, r) in zip(names, every, strict=True) if known.needs(r)]
+    progress.step("judging other weights")
+    repro = repros.judged(repro, made, understood.comparisons, named, options.bounds)
+    beside = known.migration, known.readings, known.shrunk
+    report = reports.compose(facts, understood, options.devices, repro, *beside)
+    report = unattached.without(report) if options.without_weights else report
+    report = replace(report, date=archive.latest(r for _, _, r in bundled))
+    stated = report_folder.said_before(out, report, options.stated)
+    report = report_file.as_kept(stated.into(report))
     progress.step("writing")
     with new_folder(out, options.force) as folder:
-        bundled = [(n, p, r) for n, (p, r) in zip(names, every, strict=True) if known.needs(r)]
-        _bundle(folder, report, model, bundled, known)
+        _bundle(folder, report, copied, bundled, known)
         report_folder.keep_notes(out, folder)
-        return report_folder.fill(folder, report)
+        return report_folder.fill(folder, report, progress)
 
 
 def _records(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[Path, Record]]:
@@ -111,17 +141,30 @@ def _records(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[Path,
 
 def _named(found: Sequence[tuple[Path, Record | Listing]]) -> list[tuple[str, Record]]:
     """Return the records with what their files are called in the report's folder."""
-    names = results.names([path for path, _ in found])
+    names = results_copy.names([path for path, _ in found])
     return [(n, r) for n, (_, r) in zip(names, found, strict=True) if isinstance(r, Record)]
 
 
 def _results(
-    model: Path, facts: ModelFacts, known: Attached, options: Options, progress: Progress
+    model: Path,
+    facts: ModelFacts,
+    known: Attached,
+    built: Callable[[], Sequence[ModelIdentity]],
+    options: Options,
+    progress: Progress,
 ) -> tuple[list[tuple[Path, Record | Listing]], list[tuple[Path, Record]]]:
-    """Return the results that the report is of, and the records that its folders keep."""
-    load = partial(
-        results.load, identity=facts.identity, shape=options.shape, others=known.identities
-    )
+    """Return the results that the report is of, and the records that its folders keep.
+
+    Results may be of what the script builds too: identities that are made when they are needed.
+    """
+
+    def load(path: Path) -> Record | Listing:
+        try:
+            return results.load(path, facts.identity, options.shape, known.identities)
+        except RecordError:
+            others = (*known.identities, *built())
+            return results.load(path, facts.identity, options.shape, others)
+
     found = [(path, load(path)) for path in options.records]
     kept = known.records({r.evidence for _, r in _records(found)})
     if not any(not isinstance(r, Record) or of(r, facts.identity) for _, r in found):
@@ -139,10 +182,10 @@ def _not_yet(
     kept: Sequence[tuple[Path, Record]], found: Sequence[tuple[Path, Record | Listing]]
 ) -> list[tuple[Path, Record]]:
     """Return the kept records that are not among those found, each once."""
-    known = {redact(dumps(r)) for _, r in _records(found)}  # as they are kept
+    known = {redact_json(dumps(r)) for _, r in _records(found)}  # as they are kept
     fresh = []
     for path, record in kept:
-        text = redact(dumps(record))
+        text = redact_json(dumps(record))
         if text not in known:
             known.add(text)
             fresh.append((path, record))
@@ -153,7 +196,7 @@ def _facts(model: Path, custom: Sequence[str]) -> ModelFacts:
     found = subject.read(model, custom)
     if isinstance(found, migrate.ProgramOverview):
         return program_facts(model, found)
-    return reports.model_facts(model, custom)
+    return model_facts(model, custom)
 
 
 def _understood(
@@ -210,69 +253,46 @@ def _listed_output(facts: ModelFacts, listed: Listing, path: Path) -> str:
     return outputs[0].name
 
 
-def _repro(model: Path, facts: ModelFacts, options: Options) -> Repro:
+def _generated(
+    model: Path, facts: ModelFacts, options: Options, progress: Progress
+) -> Generated | None:
+    """Return the script that rebuilds a network; nothing where there is another script."""
+    if options.script is not None or facts.program is not None:
+        return None
+    progress.step("searching for exact weights")
+    return repros.generate(model)
+
+
+def _repro(
+    model: Path, facts: ModelFacts, made: Generated | None, options: Options, progress: Progress
+) -> Repro:
+    """Return the script as it ended when run."""
     if options.script is not None:
         return repros.from_user(options.script, options.run_script)
+    told = partial(redact, where=report_folder.SCRIPT)  # what is run is what is bundled
+    progress.step("running the repro script in a clean process")
     if facts.program is not None:
-        script = redact(package_repro.generate(model, facts.program))
-        return package_repro.execute(script, model, facts.identity)
-    script, building = map(redact, repros.generate(model))  # what is run is what is bundled
-    return replace(repros.execute(script, model), building=building)
+        script = told(package_repro.generate(model, facts.program))
+        return package_repro.execute(script, model, facts.bundled or facts.identity)
+    assert made is not None
+    script, building = map(told, made[:2])
+    found = replace(repros.execute(script, model, made.kinds), building=building)
+    return repros.offered(found, facts.identity, made)
 
 
 def _bundle(
     folder: Path,
     report: Report,
-    model: Path,
+    model: Copied,
     found: list[tuple[str, Path, Record | Listing]],
     known: Attached,
 ) -> None:
-    copy(model, folder / model.name)
+    copy(model.path, folder / model.path.name)
     say(folder / "repro.py", report.repro.script)
+    copies = (model, *known.write(folder))
     if found:
         (folder / "records").mkdir()
     for name, path, result in found:
-        _keep(result, path, folder / "records" / name)
-    known.write(folder)
-
-
-def _keep(result: Record | Listing, path: Path, target: Path) -> None:
-    if path.suffix == ".npz":
-        shutil.copyfile(path, target)
-    elif path.exists():
-        say(target, path.read_text(encoding="utf-8", errors="surrogateescape"))
-    elif isinstance(result, Record):
-        say(target.with_name("measured.json"), dumps(result))
-
-
-def choose_model(folder: Path) -> Path:
-    """Return the one model in a folder; raises an error that says what was found otherwise."""
-    found = models_in(folder)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise AnereportError("no model here: name one, as in  anereport create Block.mlmodel")
-    names = ", ".join(p.name for p in found)
-    raise AnereportError(f"{len(found)} models here ({names}): name the one that is meant")
-
-
-def models_in(folder: Path) -> list[Path]:
-    """Return the models of a folder, by name."""
-    return sorted(
-        p
-        for p in folder.iterdir()
-        if p.suffix in MODELS and p.is_dir() == (p.suffix == ".mlpackage")
-    )
-
-
-def records_beside(model: Path) -> list[Path]:
-    """Return the records of this model in its folder: JSON files that say so themselves."""
-    identity = identify(model)
-    found = []
-    for path in sorted(model.parent.glob("*.json")):
-        try:
-            if isinstance(results.load(path, identity, None), Record):
-                found.append(path)
-        except AnereportError:
-            continue
-    return found
+        results_copy.keep(result, path, folder / "records" / name, copies)
+    if report.without_weights:
+        unattached.remove(folder)

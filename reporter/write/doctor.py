@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reporter.environment import tested, within
 from reporter.measure import device as devices_here
 from reporter.measure import label
 from reporter.measure.devices import product
@@ -41,7 +41,7 @@ def examine() -> Examination:
     """Ask this machine; what does not answer is missing."""
     device = devices_here.this_device()
     kept = label.home() if label.kept() == device.label else None
-    return Examination(device, devices_here.phones(), _tested(), kept)
+    return Examination(device, devices_here.phones(), tested(), kept)
 
 
 def lines(found: Examination) -> list[str]:
@@ -154,32 +154,7 @@ def _tools(found: Examination) -> Iterator[str]:
 
 def _outside(found: Examination) -> list[str]:
     tools = found.device.tools
-    return [tool for tool, asked in found.tested.items() if not _within(asked, tools.get(tool))]
-
-
-def _within(asked: str, version: str | None) -> bool:
-    """Tell whether a version is in a range; one that cannot be compared, or is missing, is not."""
-    from packaging.specifiers import SpecifierSet
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return SpecifierSet(asked).contains(Version(version or ""), prereleases=True)
-    except InvalidVersion:
-        return False
-
-
-def _tested() -> dict[str, str]:
-    """Return the ranges that anereport's own metadata asks for, of Python and of packages."""
-    from packaging.requirements import Requirement
-
-    try:
-        own = metadata("anereport")
-    except PackageNotFoundError:
-        return {}
-    asked = [Requirement(line) for line in own.get_all("Requires-Dist") or ()]
-    return {"python": own["Requires-Python"]} | {
-        one.name: str(one.specifier) for one in asked if one.name in devices_here.PACKAGES
-    }
+    return [tool for tool, asked in found.tested.items() if not within(asked, tools.get(tool))]
 
 
 def _label(found: Examination) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from migrate import AnereportError
 from reporter.measure import record
-from reporter.write.bundle import copy, say
-from reporter.write.redact import redact
+from reporter.write.bundle import copy, write_file
+from reporter.write.redact import redact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,13 +38,13 @@ def keep(folder: Path, given: Sequence[tuple[str, Record]]) -> dict[str, Record]
     found = kept(folder)
     texts = {record.dumps(result) for result in found.values()}
     for name, result in given:
-        text = redact(record.dumps(result))
+        text = redact_json(record.dumps(result), FOLDER)
         if text not in texts:
             texts.add(text)
             name = _free(name, found)
             found[name] = result
             (folder / FOLDER).mkdir(exist_ok=True)
-            say(folder / FOLDER / name, text)
+            write_file(folder / FOLDER / name, text, force=True)
     return found
 
 

@@ -12,7 +12,7 @@ from reporter.measure.identity import identify
 from reporter.understand.migrated import SCHEMA, Migration, Variant
 from reporter.write.bundle import copy
 from reporter.write.feature_changes import changes, lost
-from reporter.write.report import stand_in_findings
+from reporter.write.model_facts import stand_in_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

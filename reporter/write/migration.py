@@ -18,6 +18,7 @@ from reporter.write import matrix as wanting
 from reporter.write.bundle import check_free, new_folder, say
 from reporter.write.kept_records import keep
 from reporter.write.making import Making, Subject
+from reporter.write.model_texts import leaving
 from reporter.write.rendering import render
 
 if TYPE_CHECKING:
@@ -50,27 +51,30 @@ def write(
     progress = progress or Silent()
     choose = wanting.whole if matrix else wanting.one
     options = options or migrate.Options()
-    wanted = choose(model, options)
     given = [(path.name, record.load(path)) for path in record_files(records)]
     kept = bool(given) and not force and out.exists()
     check_free(out, force or kept)
-    progress.expect(1 if kept else 4 + 2 * len(wanted))
-    progress.step("reading the model")
-    subject = Subject(model, custom)
-    asked = wanted if matrix or options != migrate.Options() else ()
-    known = _matching(out, subject, asked) if kept else None
-    with new_folder(out, force or kept) as folder:
-        if known:
-            shutil.copytree(out, folder, dirs_exist_ok=True)
-        else:
-            known = Making(subject, folder, wanted, matrix, progress).migration()
-        given = given or _measured(folder, subject, known, progress)
-        found = _with_records(folder, known, given)
-        progress.expect(len(known.others))
-        verdicts = experiment.verdicts(known, folder, subject.net, found, str(out), progress.step)
-        migration = known.model_copy(update={"verdicts": verdicts})
-        say(folder / migrated.FILE, migrated.dumps(migration))
-        say(folder / PAGE, page(migration, out))
+    with leaving(model) as model:
+        wanted = choose(model, options)
+        progress.expect(1 if kept else 4 + 2 * len(wanted))
+        progress.step("reading the model")
+        subject = Subject(model, custom)
+        asked = wanted if matrix or options != migrate.Options() else ()
+        known = _matching(out, subject, asked) if kept else None
+        with new_folder(out, force or kept) as folder:
+            if known:
+                shutil.copytree(out, folder, dirs_exist_ok=True)
+            else:
+                known = Making(subject, folder, wanted, matrix, progress).migration()
+            given = given or _measured(folder, subject, known, progress)
+            found = _with_records(folder, known, given)
+            progress.expect(len(known.others))
+            verdicts = experiment.verdicts(
+                known, folder, subject.net, found, str(out), progress.step
+            )
+            migration = known.model_copy(update={"verdicts": verdicts})
+            say(folder / migrated.FILE, migrated.dumps(migration))
+            say(folder / PAGE, page(migration, out))
     return migration
 
 

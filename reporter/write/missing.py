@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from reporter.understand.comparison import Comparison
     from reporter.understand.reading import Reading
-    from reporter.write.report import MigrationFacts, ModelFacts
+    from reporter.write.model_facts import ModelFacts
+    from reporter.write.report import MigrationFacts
     from reporter.write.repro import Repro
 
 
@@ -62,9 +63,13 @@ def _numbers(facts: ModelFacts, comparisons: Sequence[Comparison]) -> Iterator[M
 
 
 def _weights(repro: Repro) -> Iterator[Missing]:
-    if repro.rebuilds and not repro.own_weights:
-        what = "whether the divergence shows with the seeded weights of repro.py"
-        yield Missing(what, "python repro.py seeded")
+    for weights in repro.weights:
+        kind = weights.kind
+        own = kind == "real" or (kind == "seeded" and repro.own_weights)
+        known = weights.survived != "not measured" and not weights.simulated
+        if weights.identity and not own and not known:
+            what = f"whether the divergence shows with the {kind} weights of repro.py"
+            yield Missing(what, f"python repro.py --weights {kind} --out {kind}.npz")
 
 
 def _readings(facts: ModelFacts, readings: Sequence[Reading], shrunk: bool) -> list[Missing]:

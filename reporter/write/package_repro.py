@@ -10,9 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reporter.write.builder_calls import literal
 from reporter.write.rendering import render
-from reporter.write.repro import Repro, executed, failed, interface, run_clean
+from reporter.write.repro import Repro, Weights, executed, failed, interface, run_clean
 
 if TYPE_CHECKING:
     import migrate
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 def generate(model: Path, program: migrate.ProgramOverview) -> str:
     """Return the script for a package that lies beside it."""
-    names = {"name": model.name, "package": literal(model.name)}
-    return render("package-repro.py", **names, **interface(program))
+    told = interface(program, model.name)
+    return render("package-repro.py", name=model.name, exact=False, **told)
 
 
 def execute(script: str, model: Path, identity: ModelIdentity) -> Repro:
@@ -35,4 +34,5 @@ def execute(script: str, model: Path, identity: ModelIdentity) -> Repro:
     same = identity.sha256 in output
     package = "the bundled package, the model itself" if same else "ANOTHER package than the model"
     status = f"{executed()}: it loads {package}"
-    return Repro(script, "anereport", status, output, own_weights=same)
+    real = Weights("real", model.name, identity=identity)
+    return Repro(script, "anereport", status, output, own_weights=same, weights=(real,))

@@ -9,7 +9,7 @@ import numpy as np
 import migrate
 from reporter.measure import inputs
 from reporter.measure.identity import identify
-from reporter.write.report import ModelFacts, feature_facts
+from reporter.write.model_facts import ModelFacts, feature_facts
 
 if TYPE_CHECKING:
     from pathlib import Path

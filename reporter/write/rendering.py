@@ -22,6 +22,8 @@ from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
 from reporter.understand.verdict import sides
 from reporter.write.questions import questions
+from reporter.write.removed import removals
+from reporter.write.unattached import unattached
 
 LONGEST = 200  # characters of a name that are shown
 LONGEST_SENTENCE = 600  # of a sentence that holds names
@@ -50,11 +52,13 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     ours = (
+        unattached,
         sides,
         sentences,
         statements,
         sentence,
         questions,
+        removals,
         text,
         cell,
         plain,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import migrate
-from reporter.measure.identity import ModelIdentity, identify
 from reporter.measure.record import Device
 from reporter.understand.agreement import Agreement
 from reporter.understand.assessment import LIMIT
@@ -23,7 +20,9 @@ from reporter.understand.sides import Placement, least
 from reporter.understand.verdict import Verdict
 from reporter.write.attached_shrink import ShrunkFacts
 from reporter.write.missing import Missing, missing
+from reporter.write.model_facts import ModelFacts
 from reporter.write.pictures.figures import chosen
+from reporter.write.removed import Removed
 from reporter.write.repro import Repro
 from reporter.write.summary import ordered, summary, title
 
@@ -36,44 +35,8 @@ if TYPE_CHECKING:
 SCHEMA: Literal["anereport.report/2"] = "anereport.report/2"
 UNKNOWN = str(Device())
 FORUM_LIMIT = 7000  # characters of the post, chosen here: the forum's own is not documented
+SIZE_LIMIT = 10.0  # MB of the zip, chosen here: Apple documents no limit of an attachment
 PACKAGES = ("anereport", "coremltools", "numpy", "torch")
-
-
-@dataclass(frozen=True)
-class LayerFact:
-    """A layer as the report lists it; `shape` is that of its first output, if it could be run."""
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    shape: tuple[int, ...] | None
-    nested: bool = False  # inside of a branch or loop
-
-
-@dataclass(frozen=True)
-class FeatureFact:
-    """A feature as declared, and the shape that the layers compute for it."""
-
-    name: str
-    role: str  # "input" or "output"
-    kind: str
-    dtype: str
-    declared: tuple[int, ...]
-    computed: tuple[int, ...] | None
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """The model as read from its file."""
-
-    identity: ModelIdentity
-    features: tuple[FeatureFact, ...]
-    layers: tuple[LayerFact, ...]
-    findings: tuple[str, ...]
-    unavailable: str = ""  # why the layers could not be run here
-    program: migrate.ProgramOverview | None = None  # of an ML Program, which has no layers
-    lint: tuple[migrate.Finding, ...] = ()  # of a NeuralNetwork
 
 
 @dataclass(frozen=True)
@@ -144,71 +107,16 @@ class Report:
     last_good: str = ""  # the last system that was right, stated by the user
     shrunk: ShrunkFacts | None = None
     forum_limit: int = FORUM_LIMIT
+    date: str = ""  # of the latest record, ISO 8601 in UTC
+    without_weights: bool = False  # neither the model nor what holds its weights is attached
+    size_limit: float = SIZE_LIMIT
     attachments: tuple[tuple[str, int], ...] = ()
+    oversize: str = ""  # a sentence, if an attachment is over the limit
     feedback: str = ""  # the number it was filed under: "FB12345678"
     thread: str = ""  # the address where it is discussed
     notes: str = ""  # what the user wrote of it, as Markdown
+    removed: tuple[Removed, ...] = ()  # by the gate, counted
     schema: Literal["anereport.report/2"] = SCHEMA
-
-
-def model_facts(path: Path, custom: Sequence[str] = ()) -> ModelFacts:
-    """Return the model's facts; its blobs' shapes by running it once at its default shapes."""
-    network = migrate.read(path)
-    builders = migrate.load_custom(custom, network)
-    blobs: dict[str, tuple[int, ...]] = {}
-    computed: dict[str, tuple[int, ...]] = {}
-    findings: tuple[str, ...] = ()
-    unavailable = ""
-    try:
-        net = migrate.to_torch(network, builders)
-
-        def note(blob: str, value: Any) -> Any:
-            blobs[blob] = tuple(value.shape)
-            return value
-
-        with net.watching(note):
-            computed = migrate.output_shapes(net)
-        findings = (*stand_in_findings(network), *map(str, migrate.mismatches(net, computed)))
-    except migrate.AnereportError as error:
-        unavailable = str(error)
-    inner = {id(x) for outer in network.all_layers() for block in outer.blocks for x in block}
-    return ModelFacts(
-        identity=identify(path),
-        features=feature_facts(network, computed),
-        layers=tuple(
-            LayerFact(x.name, x.kind, x.inputs, x.outputs, _first(blobs, x.outputs), id(x) in inner)
-            for x in network.all_layers()
-        ),
-        findings=findings,
-        unavailable=unavailable,
-        lint=migrate.lint(network, builders),
-    )
-
-
-def stand_in_findings(network: Any) -> list[str]:
-    """Return a sentence for each output that no layer writes."""
-    return [
-        f"output '{name}' is written by no layer; '{blob}', the one blob that nothing reads, "
-        "is taken for it"
-        for name, blob in migrate.stand_ins(network).items()
-    ]
-
-
-def _first(blobs: Mapping[str, tuple[int, ...]], names: Sequence[str]) -> tuple[int, ...] | None:
-    return next((blobs[name] for name in names if name in blobs), None)
-
-
-def feature_facts(
-    described: Any, computed: Mapping[str, tuple[int, ...]]
-) -> tuple[FeatureFact, ...]:
-    """Return the features of a network or ML Program, with the shapes computed for its outputs."""
-    found = []
-    for role, features in (("input", described.inputs), ("output", described.outputs)):
-        for f in features:
-            shape = computed.get(f.name) if role == "output" else migrate.default_shape(f)
-            dtype = f.color if f.kind == "image" else f.dtype
-            found.append(FeatureFact(f.name, role, f.kind, dtype, f.shape, shape))
-    return tuple(found)
 
 
 def software() -> tuple[tuple[str, str], ...]:
@@ -238,6 +146,7 @@ def compose(
     placements = [c.placement for c in understood.circumstances if c.placement]
     simulated = any(c.simulated for c in comparisons) or any(v.simulated for v in verdicts)
     simulated = simulated or (shrunk is not None and shrunk.simulated)
+    simulated = simulated or any(weights.simulated for weights in repro.weights)
     return Report(
         title=title(facts.identity.name, comparisons),
         verdict=understood.verdict if any(c.diagnosis for c in comparisons) else "",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrate import AnereportError
 from reporter.understand import kept_file
+from reporter.understand.grid import Grid
 from reporter.write.redact import redact
 from reporter.write.report import SCHEMA, Report
 
@@ -48,21 +49,23 @@ def as_kept(report: Report) -> Report:
     return kept_file.checked(Report, tree(report, shown))
 
 
-def shown(text: str) -> str:
+def shown(text: str, where: str = FILE) -> str:
     """Return a text redacted; bytes of the command line that are no UTF-8 stay visible."""
-    return redact(text.encode("utf-8", "backslashreplace").decode())
+    return redact(text.encode("utf-8", "backslashreplace").decode(), where)
 
 
 def tree(value: Any, told: Callable[[str], str] = str) -> Any:
     """Return a part of a report in the types of JSON; `told` is done to each text."""
     if isinstance(value, str):
         return told(value)
+    if isinstance(value, Grid):
+        told = str  # its letters are numbers
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: tree(getattr(value, f.name), told) for f in dataclasses.fields(value)}
     if hasattr(value, "model_dump"):
         return tree(value.model_dump(by_alias=True), told)
     if isinstance(value, Mapping):
-        return {key: tree(item, told) for key, item in value.items()}
+        return {told(key): tree(item, told) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [tree(item, told) for item in value]
     if isinstance(value, float) and not math.isfinite(value):

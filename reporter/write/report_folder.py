@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import migrate
 from migrate import AnereportError
-from reporter.write import attached, notes, report_file
-from reporter.write.bundle import new_folder, say, zip_folder
+from reporter.progress import Progress, Silent
+from reporter.write import attached, model_texts, notes, report_file, zip_manifest
+from reporter.write.archive import named, oversize, pack
+from reporter.write.bundle import new_folder, say
+from reporter.write.redact import Gate, current, opened, redact
+from reporter.write.removed import merged
 from reporter.write.rendering import render
+from reporter.write.staging import put_back
+from reporter.write.unattached import holds_weights
 from reporter.write.venues import feedback, forum, github, html, json_, markdown
 
 if TYPE_CHECKING:
@@ -19,8 +27,9 @@ if TYPE_CHECKING:
 
 ZIPPED = (markdown, html)
 POSTED = (forum, feedback, github)
+SCRIPT, RECORDS = "repro.py", "records"
 FOR_FEEDBACK = (
-    "report.md", "report.html", "report.json", "repro.py", "records", *attached.FOLDERS,
+    "report.md", "report.html", "report.json", SCRIPT, RECORDS, *attached.FOLDERS,
 )  # fmt: skip
 
 
@@ -29,21 +38,24 @@ def again(folder: Path, stated: Stated) -> Report:
 
     Nothing is measured, and what else lies there stays; until it is done, all of it.
     """
+    put_back(folder)
     report = report_file.load(folder)
     folder = folder.resolve()
     if Path.cwd().is_relative_to(folder):
         raise AnereportError(f"--from cannot replace the current folder, {folder}: leave it first")
-    if not _model(folder, report):
+    if not report.without_weights and not model_in(folder, report):
         name = report.model.identity.name
         raise AnereportError(f"{folder} lacks {name}, which its report is of: put it back")
     notes.read(folder)  # what cannot be read is said of this folder, not of the new one
-    report = stated.into(report)
     made = {archive(report), *(v.FILE for v in (*ZIPPED, *POSTED, json_))}
-    with new_folder(folder, force=True) as new:
+    gate = Gate(model_texts.names_in(report.model), frozenset(migrate.FAULTS))
+    with opened(gate), new_folder(folder, force=True) as new:
         for path in folder.iterdir():
             if path.name not in made:
                 _carry(path, new / path.name)
-        return fill(new, report)
+        for path in sorted((new / RECORDS).glob("*.json")):
+            say(path, path.read_text(encoding="utf-8"))
+        return fill(new, report_file.as_kept(stated.into(report)))
 
 
 def _carry(path: Path, target: Path) -> None:
@@ -76,27 +88,58 @@ def keep_notes(old: Path, new: Path) -> None:
         shutil.copyfile(old / notes.FILE, new / notes.FILE)
 
 
-def fill(folder: Path, report: Report) -> Report:
+def fill(folder: Path, report: Report, progress: Progress | None = None) -> Report:
     """Write what is made of a report into its folder, where all else lies already.
 
     Returns the Report with the user's notes, whose page is begun if there is none.
     """
-    report = replace(report, notes=report_file.shown(notes.read(folder)))
-    if not (folder / notes.FILE).exists():
-        say(folder / notes.FILE, render(notes.FILE))
+    progress = progress or Silent()
+    report = replace(report, notes=report_file.shown(notes.read(folder), notes.FILE))
+    _say_notes(folder / notes.FILE)
+    report = replace(report, removed=merged(report.removed, current().removed))
     (folder / json_.FILE).write_text(json_.text(report), encoding="utf-8")
     for venue in ZIPPED:
+        progress.step(f"writing {venue.FILE}")
         say(folder / venue.FILE, venue.text(report))
-    model, zipped = _model(folder, report), folder / archive(report)
-    members = [name for name in (*FOR_FEEDBACK, *model) if (folder / name).exists()]
-    zip_folder(folder, [*members, *([notes.FILE] if report.notes else [])], zipped)
-    posted = replace(report, attachments=((zipped.name, zipped.stat().st_size),))
+    progress.step("packing the zip")
+    posted = attach(folder, report)
+    progress.step("writing the posts")
     for venue in POSTED:
         say(folder / venue.FILE, venue.text(posted))
     return report
 
 
-def _model(folder: Path, report: Report) -> list[str]:
+def _say_notes(page: Path) -> None:
+    """Begin the user's page if there is none, and take out of it what must not leave."""
+    if not page.exists():
+        say(page, render(notes.FILE))
+        return
+    before = page.read_text(encoding="utf-8-sig")
+    if redact(before, page.name) != before:
+        say(page, before)
+
+
+def attach(folder: Path, report: Report) -> Report:
+    """Write the zip of a report's folder, and return the Report with what is to be attached."""
+    zipped = folder / archive(report)
+    manifest = partial(zip_manifest.of, report)
+    pack(_members(folder, report), zipped, report.date, manifest)
+    size, large = zipped.stat().st_size, oversize(zipped, report)
+    return replace(report, attachments=((zipped.name, size),), oversize=large)
+
+
+def _members(folder: Path, report: Report) -> dict[str, Path]:
+    """Return what belongs into the zip, by its name there."""
+    tops = {*FOR_FEEDBACK, *model_in(folder, report), *([notes.FILE] if report.notes else [])}
+    return {
+        name: path
+        for name, path in named(folder).items()
+        if path.relative_to(folder).parts[0] in tops
+        and not (report.without_weights and holds_weights(name))
+    }
+
+
+def model_in(folder: Path, report: Report) -> list[str]:
     """Return the name of the model in the folder, which may be one that the report cannot hold."""
     name = report.model.identity.name
     return [path.name for path in folder.iterdir() if report_file.shown(path.name) == name]

@@ -26,7 +26,7 @@ from reporter.measure.record import UNITS
 from reporter.progress import Progress, Silent
 from reporter.write.bundle import check_free, copy, new_folder
 from reporter.write.carried import InputSet, input_sets
-from reporter.write.create import MODELS, models_in
+from reporter.write.models_here import MODELS, models_in
 from reporter.write.rendering import render
 
 if TYPE_CHECKING:

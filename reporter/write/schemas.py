@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from migrate import AnereportError
 from reporter.measure import record
 from reporter.understand import manifest, migrated, shrunk
-from reporter.write import report
+from reporter.write import report, zip_manifest
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[Any, str]] = {
     "migration": (migrated.Migration, migrated.SCHEMA),
     "variants": (manifest.Manifest, manifest.SCHEMA),
     "shrink": (shrunk.Shrunk, shrunk.SCHEMA),
+    "bundle": (zip_manifest.ZipManifest, zip_manifest.SCHEMA),
 }
 
 

@@ -25,8 +25,16 @@ from reporter.understand.assessment import LIMIT, check_limit
 from reporter.understand.shrink_import import Given, imported, round_folder
 from reporter.understand.shrink_table import rows
 from reporter.understand.shrunk import Candidate, ShrinkError, Shrunk
-from reporter.write.bundle import OutputError, check_free, copy, new_folder, say, write_file
+from reporter.write.bundle import (
+    OutputError,
+    check_free,
+    new_file,
+    new_folder,
+    say,
+    write_file,
+)
 from reporter.write.kept_records import carry, keep
+from reporter.write.model_texts import leaving
 from reporter.write.shrink_round import Making
 
 if TYPE_CHECKING:
@@ -70,14 +78,15 @@ def shrink(
     check_limit(options.limit)
     if options.most < 1:
         raise ShrinkError(f"a round has 1 network or more, not {options.most}")
-    work = _Work(model, out, options, progress)
-    said = [] if _goes_on(out, options.force) else work.begin()
-    state = work.known()
-    if said and not records:
-        return [*said, *work.commands(state)]
-    if state.ended and not records:
-        return [state.ended, *work.conclusion(state)]
-    return [*said, *work.go_on(state, records)]
+    with leaving(model) as model:
+        work = _Work(model, out, options, progress)
+        said = [] if _goes_on(out, options.force) else work.begin()
+        state = work.known()
+        if said and not records:
+            return [*said, *work.commands(state)]
+        if state.ended and not records:
+            return [state.ended, *work.conclusion(state)]
+        return [*said, *work.go_on(state, records)]
 
 
 def _goes_on(out: Path, force: bool) -> bool:
@@ -240,7 +249,8 @@ class _Work:
         source = round_folder(self.out, base.round) / base.file
         if not source.exists() or identify(source) != base.identity:
             raise ShrinkError(f"{source} is not as it was written: begin again with --force")
-        copy(source, self.out / SMALLEST)
+        with new_file(self.out / SMALLEST, force=True) as stream:
+            stream.write(source.read_bytes())
         update = {
             "table": rows(state, self.networks),
             "ended": "The shrink has ended: nothing smaller that was tried fails.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ class Stated:
     thread: str = ""  # the web address where it is discussed
     last_good: str = ""  # system
     forum_limit: int | None = None  # characters
+    size_limit: float | None = None  # MB of the zip
 
     def __post_init__(self) -> None:
         if self.feedback and not NUMBER.fullmatch(self.feedback):
@@ -43,6 +45,10 @@ class Stated:
                 f"https://developer.apple.com/forums/thread/720810, not '{self.thread}'"
             )
         forum.checked(self.forum_limit)
+        if self.size_limit is not None and not 0 < self.size_limit < math.inf:
+            raise StatedError(
+                f"--size-limit is megabytes of the zip, more than 0, not {self.size_limit:g}"
+            )
 
     def into(self, report: Report) -> Report:
         """Return the report with it."""

@@ -33,6 +33,7 @@ from reporter.understand.manifest import (
 from reporter.write.attached_variants import attach
 from reporter.write.bundle import check_free, copy, new_folder, say
 from reporter.write.kept_records import carry, keep
+from reporter.write.model_texts import leaving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,24 +64,25 @@ def write(
     check_free(out, force)
     progress.expect(1 + PROGRAMS)
     progress.step("reading the model")
-    network = migrate.read(model)
-    builders = migrate.load_custom(custom, network)
-    with new_folder(out, force) as folder:
-        (folder / EXPECTED).mkdir()
-        writing = Writing(folder, model.stem, custom, builders)
-        copy(model, folder / model.name)
-        net = migrate.to_torch(network, builders).double()
-        expected = writing.expected(folder / model.name, net)
-        writing = replace(writing, seed=expected.input)
-        given = inputs.seeded(model, number(expected.input))
-        variants = migrate.each_variant(model, builders, inputs=given, progress=progress)
-        found = [writing.entry(each) for each in variants]
-        found += _programs(writing, found, progress)
-        manifest = Manifest(
-            schema=SCHEMA, source=identify(model), expected=expected, variants=tuple(found)
-        )
-        say(folder / FILE, dumps(manifest))
-        carry(out, folder, load, FILE)
+    with leaving(model) as model:
+        network = migrate.read(model)
+        builders = migrate.load_custom(custom, network)
+        with new_folder(out, force) as folder:
+            (folder / EXPECTED).mkdir()
+            writing = Writing(folder, model.stem, custom, builders)
+            copy(model, folder / model.name)
+            net = migrate.to_torch(network, builders).double()
+            expected = writing.expected(folder / model.name, net)
+            writing = replace(writing, seed=expected.input)
+            given = inputs.seeded(model, number(expected.input))
+            variants = migrate.each_variant(model, builders, inputs=given, progress=progress)
+            found = [writing.entry(each) for each in variants]
+            found += _programs(writing, found, progress)
+            manifest = Manifest(
+                schema=SCHEMA, source=identify(model), expected=expected, variants=tuple(found)
+            )
+            say(folder / FILE, dumps(manifest))
+            carry(out, folder, load, FILE)
     return manifest
 
 

@@ -39,7 +39,8 @@ from coremltools.models.neural_network import NeuralNetworkBuilder  # noqa: E402
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 THREAD = SAMPLES / "thread-720810.txt"
 COMMANDS = (
-    "create", "migrate", "schema", "explain", "lint", "variants", "run", "runner", "doctor",
+    "create", "migrate", "verify", "schema", "explain", "lint", "variants", "run", "runner",
+    "doctor",
 )  # fmt: skip
 LINUX = pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is here")
 
@@ -70,7 +71,7 @@ def here(tmp_path, monkeypatch):
     """An empty current folder, the repro script not run, wherever the tests run from."""
     monkeypatch.chdir(tmp_path)
     ran = repro.Repro("print(1)\n", "anereport", "executed: not in this test", "", True)
-    monkeypatch.setattr(repro, "execute", lambda script, model: ran)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: ran)
     return tmp_path
 
 
@@ -524,7 +525,7 @@ def test_the_whole_experiment(model):
 def test_version(here):
     from importlib.metadata import version
 
-    assert done("--version").stdout == f"anereport {version('anereport')}\n"
+    assert done("--version").stdout.startswith(f"anereport {version('anereport')} (python ")
 
 
 # --- what is refused
@@ -788,7 +789,7 @@ def test_a_fault_of_our_own_is_a_bug_report(model, faulty):
     assert "a fault of its own" in report
     assert "### anereport" in report
     assert "    anereport create ~/Tiny.mlmodel" in report
-    assert "RuntimeError: broke in ~/private and ~/x" in report
+    assert "RuntimeError: broke in ~/... and ~/..." in report
     assert "Traceback (most recent call last)" in report
     assert report.count("```") == 2
     assert str(Path.home()) + "/" not in report
@@ -852,6 +853,39 @@ def test_help_groups_the_commands(here):
 def test_every_command_has_an_example(command):
     text = done(command, "--help", env={"COLUMNS": "200"}).stdout
     assert f"Example: anereport {command} " in text
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked", "expected"),
+    [
+        ("bash", {"COMP_WORDS": "anereport ver", "COMP_CWORD": "1"}, ["verify"]),
+        ("bash", {"COMP_WORDS": "anereport migrate --mat", "COMP_CWORD": "2"}, ["--matrix"]),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "anereport ver"}, ['"verify"']),
+        ("fish", {"_TYPER_COMPLETE_ARGS": "anereport ver",
+                  "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+         ["verify"]),
+    ],
+)  # fmt: skip
+def test_a_shell_completes_commands_and_options(here, shell, asked, expected):
+    code = "import sys; from reporter.cli import app; sys.argv[0] = 'anereport'; app()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, **asked, "_ANEREPORT_COMPLETE": f"complete_{shell}"},
+    )  # fmt: skip
+    found = [word for word in expected if word in ended.stdout]
+    assert found == expected, ended.stdout
+    assert "create" not in ended.stdout
+    assert ended.stderr == ""
+
+
+def test_the_completion_is_installed_into_the_home_folder(here):
+    code = "import sys; from reporter.cli import app; sys.argv[0] = 'anereport'; app()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "--install-completion", "bash"], capture_output=True,
+        text=True, timeout=60, check=True, env={**os.environ, "HOME": str(here)},
+    )  # fmt: skip
+    assert "Completion will take effect" in ended.stdout
+    assert "_ANEREPORT_COMPLETE" in (here / ".bash_completions" / "anereport.sh").read_text()
 
 
 def test_no_command_was_forgotten_here():

@@ -16,7 +16,7 @@ from reporter.write.create import Options, create
 
 BOUNDS = Bounds(budget=0)
 KILLED = "its process was ended by signal 9 (SIGKILL)"
-LINE = REFUSED.replace("/Users/jane", "~")
+LINE = REFUSED.replace("/Users/jane/Library", "~/...")
 QUOTED = f"Apple's compiler or run time printed while the ANE ran: '{LINE}'"
 PRINTED = f"{QUOTED} (in 2 processes)"  # the cold start has one of its own
 SAME_BITS = (
@@ -107,7 +107,8 @@ def of(request, tmp_path_factory):
         told(patch, folder, ane=case.does)
         schedule = Schedule(seeds=1, repeats=3)
         found = measuring.measure(path, None, schedule, seconds=case.seconds, label="desk")
-        patch.setattr(repro, "execute", lambda script, model: repro.Repro(script, "anereport", "x"))
+        unrun = repro.Repro("", "anereport", "x")
+        patch.setattr(repro, "execute", lambda script, model, *kinds: unrun)
         results.write_text(record.dumps(found))
         create(path, folder / "out", Options(records=[results], bounds=BOUNDS))
     page, post = ((folder / "out" / name).read_text() for name in ("report.md", "forum.md"))

@@ -15,6 +15,7 @@ from migrate.coreml import coremltools, proto
 from reporter.measure import record
 from reporter.measure.record import Device, Failure, Plan, PlannedOperation, Run, Tensor
 from reporter.measure.simulate import simulate, values
+from reporter.write.redact import redact
 
 ct = coremltools()
 FLOAT32 = 65568
@@ -180,3 +181,11 @@ def strict(text):
         raise AssertionError(f"a bare {constant} is no JSON")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def as_kept(migration):
+    """A migration as its file has it: its commands name no folder of this machine."""
+    verdicts = tuple(
+        replace(v, commands=tuple(map(redact, v.commands))) for v in migration.verdicts
+    )
+    return migration.model_copy(update={"verdicts": verdicts})

@@ -22,7 +22,7 @@ THREAD = "https://developer.apple.com/forums/thread/720810"
 def here(tmp_path, monkeypatch):
     """The current folder, with a model and its report."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(repro, "execute", lambda script, model: FAST)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
     monkeypatch.setattr(measuring, "measure", never)
     monkeypatch.setattr("reporter.measure.coreml.available", lambda: False)
     model(tmp_path / "m.mlmodel")

@@ -18,11 +18,11 @@ def test_without_a_name_the_files_are_listed():
     assert result.exit_code == 0
     assert "report: anereport.report/2\n" in result.stdout
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
-        "report", "record", "migration", "variants", "shrink",
+        "report", "record", "migration", "variants", "shrink", "bundle",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["report", "record", "migration", "variants", "shrink"])
+@pytest.mark.parametrize("name", ["report", "record", "migration", "variants", "shrink", "bundle"])
 def test_each_is_a_json_schema(name):
     result = run(name)
     assert result.exit_code == 0
@@ -36,5 +36,5 @@ def test_another_name_is_refused():
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         "anereport: no file is called 'doctor': there are report, record, migration, variants, "
-        "shrink\n"
+        "shrink, bundle\n"
     )

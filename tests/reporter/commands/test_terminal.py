@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 
@@ -109,3 +110,22 @@ def test_elsewhere_nothing_is_shown(capsys):
         progress.expect(2)
         progress.step("reading the model")
     assert capsys.readouterr() == ("", "")
+
+
+EARLY = """
+import importlib, sys
+from reporter import cli
+def shown():
+    print("loaded:", *sorted({{"coremltools", "numpy", "torch"}} & set(sys.modules)))
+    raise SystemExit
+importlib.import_module("reporter.commands.{name}").shown = shown
+sys.argv = ["anereport", {name!r}, "m.mlmodel"]
+cli.app()
+"""
+
+
+@pytest.mark.parametrize("name", ["create", "migrate"])
+def test_progress_is_shown_before_the_imports_that_take_seconds(name):
+    code = [sys.executable, "-c", EARLY.format(name=name)]
+    done = subprocess.run(code, capture_output=True, text=True, check=True)
+    assert done.stdout == "loaded:\n"

@@ -53,6 +53,33 @@ def test_an_archive_as_a_record(path):
     assert found.runs[2].outputs["z"].array() == -3
 
 
+OTHER = IDENTITY.model_copy(update={"name": "o.mlmodel", "sha256_without_metadata": "c" * 64})
+
+
+def test_an_archive_may_say_which_model_it_is_of(path):
+    np.savez(path, model=np.array("c" * 64), weights=np.array("exact"), **{"cpu::y": X})
+    assert arrays.load_record(path, IDENTITY, [OTHER]).model == OTHER
+    assert "holds results of another model (sha256 without metadata cccccc" in refused(
+        path, record_of
+    )
+    np.savez(path, model=np.array("b" * 64), **{"cpu::y": X})
+    assert arrays.load_record(path, IDENTITY, [OTHER]).model == IDENTITY
+    np.savez(path, **{"cpu::y": X})
+    assert arrays.load_record(path, IDENTITY, [OTHER]).model == IDENTITY
+
+
+def test_probabilities_with_their_labels(path):
+    labels = {"labels::y": np.array(["b", "a", "1"])}
+    np.savez(path, **labels, **{"cpu::y": np.array([0.5, 0.25, 0]), "in::y": X})
+    found = record_of(path)
+    assert found.runs[0].outputs["y"] == {"b": 0.5, "a": 0.25, "1": 0}
+    assert found.inputs["npz"]["y"].array().shape == X.shape
+    np.savez(path, **labels, **{"cpu::y": X})
+    assert "'cpu::y' holds no number for each of its 3 labels" in refused(path, record_of)
+    np.savez(path, **labels, **{"cpu::y": np.array(["x", "y", "z"])})
+    assert "'cpu::y' holds no number" in refused(path, record_of)
+
+
 def test_outputs_without_inputs(path):
     np.savez_compressed(path, **{"gpu::y": X})
     found = record_of(path)

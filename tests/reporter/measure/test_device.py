@@ -11,6 +11,7 @@ from importlib.metadata import version
 import mac_answers as mac
 import pytest
 
+from reporter import environment
 from reporter.measure import device, label
 from reporter.measure.record import Device
 
@@ -145,9 +146,9 @@ def test_the_tools_are_those_installed(monkeypatch):
     assert device.this_device("x").tools == {"python": python} | expected
 
     def none(name):
-        raise device.PackageNotFoundError(name)
+        raise environment.PackageNotFoundError(name)
 
-    monkeypatch.setattr(device, "version", none)
+    monkeypatch.setattr(environment, "version", none)
     assert device.this_device("x").tools == {"python": python}
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from reporter.measure.messages import messages, without_homes
+from reporter.measure.messages import messages
 
 OVERFLOW = (
     "[espresso] [Espresso::ANERuntimeEngine::__forward_segment 3] evaluate[RealTime]WithModel "
@@ -51,16 +49,3 @@ def test_at_most_twenty_lines_of_three_hundred_characters():
     found = messages("\n".join(f"E5RT {i} " + "x" * 1000 for i in range(50)))
     assert [len(line) for line in found] == [300] * 20
     assert found[19].startswith("E5RT 19 ")
-
-
-@pytest.mark.parametrize(
-    ("text", "want"),
-    [
-        ("in /Users/jane/m.mlmodelc: no", "in ~/m.mlmodelc: no"),
-        ('"/home/joe"', '"~"'),
-        (f"{Path.home()}/x and {Path.home()}", "~/x and ~"),
-        ("/private/var/m", "/private/var/m"),
-    ],
-)
-def test_homes_are_left_out(text, want):
-    assert without_homes(text) == want

@@ -176,7 +176,7 @@ def test_arrays_that_a_record_does_not_hold(array):
         ([2, 3], [4, 1], range(8), [[0, 1, 2], [4, 5, 6]]),  # and the last one's padding as well
         ([2, 2, 2], [1, 2, 4], range(8), [[[0, 4], [2, 6]], [[1, 5], [3, 7]]]),
         ([3, 1], [2, 99], range(5), [[0], [2], [4]]),
-        ([2], [0], [9], [9, 9]),
+        ([1, 2], [0, 1], [9, 8], [[9, 8]]),
         ([], [], [3], 3),
         ([0, 3], [3, 1], [], np.zeros((0, 3))),
     ],
@@ -184,6 +184,16 @@ def test_arrays_that_a_record_does_not_hold(array):
 def test_strides_count_elements(shape, strides, stored, want):
     given = {"dtype": "int32", "shape": shape, "strides": strides, "data": b64("i", *stored)}
     np.testing.assert_array_equal(Tensor.model_validate(given).array(), want)
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"), [([2], [0]), ([2**40], [0]), ([2, 3], [1, 1]), ([2**30, 2**30], [0, 0])]
+)
+def test_strides_that_make_much_of_little(shape, strides):
+    """Elements that share a place: a few bytes would stand for any number of them."""
+    given = {"dtype": "int32", "shape": shape, "strides": strides, "data": b64("i", *range(4))}
+    with pytest.raises(ValueError, match="strides give several elements of the array one place"):
+        Tensor.model_validate(given)
 
 
 TENSOR = "runs.0.outputs.y"

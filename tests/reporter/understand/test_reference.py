@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from devices import Chain, half
 from networks import network
 from packages import X, affine, classifier, saved, with_unknown_operations
@@ -176,3 +177,27 @@ def test_no_biases_below_rank_three_nor_of_a_program_nor_of_layers_without(tmp_p
     spec = network({"x": (1, 3, 2, 2)}, ["y"], ("activation", "x", "y", {"ReLU": None}))
     plain = Referee(written(spec, tmp_path / "r.mlmodel"))
     assert plain.biases(plain.compute({"x": np.ones((1, 3, 2, 2))}).envelopes["y"]) == {}
+
+
+class Counting(torch.nn.Module):
+    """A layer with state: it adds how often it was called."""
+
+    def __init__(self, params):
+        super().__init__()
+        self.calls = torch.nn.Buffer(torch.zeros(1))
+
+    def forward(self, x):
+        return x + self.calls.add_(1)
+
+
+def test_a_reference_leaves_no_trace_in_the_module(one_layer, tmp_path, monkeypatch):
+    path = tmp_path / "m.mlmodel"
+    spec = one_layer("custom", [(2,)], fill=lambda p: setattr(p, "className", "Counting"))
+    path.write_bytes(spec.SerializeToString())
+    monkeypatch.setattr(migrate, "load_custom", lambda *_: {"Counting": Counting})
+    referee = Referee(path, ["unused:name"])
+    for x in (1.0, 2.0):
+        found = referee.compute({"in0": np.full(2, x)})
+        np.testing.assert_array_equal(found.outputs["out0"], [x + 1, x + 1])
+    (calls,) = (b for n, b in referee.net.named_buffers() if n.endswith("calls"))
+    assert (calls.dtype, calls.item()) == (torch.float32, 0)

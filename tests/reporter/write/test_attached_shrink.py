@@ -31,7 +31,7 @@ def ended(tmp_path_factory):
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The current folder; the repro script is left unrun."""
-    monkeypatch.setattr(repro, "execute", lambda script, model: FAST)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

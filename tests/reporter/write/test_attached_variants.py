@@ -40,7 +40,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
     """A copy of that folder, as the current one; the repro script is left unrun."""
-    monkeypatch.setattr(repro, "execute", lambda script, model: FAST)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
     folder = tmp_path / "here"
     shutil.copytree(made, folder)
     monkeypatch.chdir(folder)

@@ -23,8 +23,7 @@ from reporter.measure import record as records
 from reporter.measure.inputs import seeded
 from reporter.measure.simulate import simulate
 from reporter.understand.understood import Bounds
-from reporter.write import create as creating
-from reporter.write import package_repro, repro
+from reporter.write import models_here, package_repro, repro
 from reporter.write.create import Options, create
 
 coremltools()
@@ -55,7 +54,7 @@ def tiny(path, name="conv"):
 @pytest.fixture
 def fast(monkeypatch):
     """Leave the repro script unrun: other tests run it."""
-    monkeypatch.setattr(repro, "execute", lambda script, model: FAST)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def thread(tmp_path_factory):
     """The founding report."""
     out = tmp_path_factory.mktemp("thread") / "Block-report"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repro, "execute", lambda script, model: FAST)
+        patch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
         options = Options(
             records=[SAMPLES / "thread-720810.txt"],
             shape=(1, 1600, 39, 1),
@@ -90,7 +89,7 @@ def simulated(tmp_path_factory):
     path = tiny(folder / "Tiny.mlmodel")
     (folder / "sim.json").write_text(records.dumps(simulate(path, "bias-only@conv")))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repro, "execute", lambda script, model: FAST)
+        patch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
         return folder / "out", create(path, folder / "out", Options(records=[folder / "sim.json"]))
 
 
@@ -125,10 +124,12 @@ def test_every_file_is_there(plain):
 def test_the_zip_holds_what_feedback_assistant_should_be_given(plain):
     out, _ = plain
     with zipfile.ZipFile(out / "Block-report.zip") as archive:
-        assert archive.namelist() == sorted(
+        *members, manifest = archive.namelist()
+        assert manifest == "manifest.json"
+        assert members == sorted(
             ["Block.mlmodel", "report.html", "report.json", "report.md", "repro.py"]
         )
-        for name in archive.namelist():
+        for name in members:
             assert archive.read(name) == (out / name).read_bytes()
 
 
@@ -143,7 +144,7 @@ def test_without_a_record_no_number_is_invented(plain):
     assert all(u.metrics is None for c in report.comparisons for u in c.units)
     assert "no device results yet" in report.title
     assert [m.command.split()[1] for m in report.missing] == [
-        "run", "run", "run", "variants", "migrate",
+        "run", "run", "run", "repro.py", "variants", "migrate",
     ]  # fmt: skip
     for text in texts(out).values():
         assert "SIMULATED" not in text
@@ -170,7 +171,7 @@ def test_the_models_own_weights_are_rebuilt(plain):
     assert report.repro.rebuilds
     assert report.repro.own_weights
     assert report.repro.status.endswith(
-        "it rebuilds the same network, with the model's own weights"
+        "it rebuilds the same network, with the model's own weights; with exact weights likewise"
     )
 
 
@@ -252,7 +253,7 @@ def test_a_simulated_record_is_said_at_the_top_and_above_each_table(simulated):
     assert "Do not file" in (out / "feedback.txt").read_text()
     assert report.title.startswith("SIMULATED")
     assert [m.command.split()[1] for m in report.missing] == [
-        "run", "repro.py", "variants", "migrate",
+        "run", "variants", "migrate",
     ]  # fmt: skip
 
 
@@ -340,7 +341,7 @@ def test_several_records_are_kept_beside_each_other(tmp_path, fast, model):
 
 def test_folders_of_persons_leave_in_no_file(tmp_path, fast, model):
     found = json.loads(records.dumps(simulate(model, "none")))
-    found["device"]["label"] = "/Users/alice/desk"
+    found["device"]["label"] = "/Users/alice/desk.txt"
     found["runs"][1].pop("outputs")
     found["runs"][1]["failure"] = {
         "stage": "load", "message": "no /Users/alice/x", "stderr": "at /Users/alice/a.py",
@@ -356,14 +357,16 @@ def test_folders_of_persons_leave_in_no_file(tmp_path, fast, model):
     with zipfile.ZipFile(tmp_path / "out" / "Tiny-report.zip") as archive:
         for name in archive.namelist():
             assert b"alice" not in archive.read(name), name
-    assert records.load(tmp_path / "out" / "records" / "r.json").device.label == "~/desk"
+    assert records.load(tmp_path / "out" / "records" / "r.json").device.label == "~/desk.txt"
 
 
 def test_the_script_that_was_run_is_the_one_bundled(tmp_path, monkeypatch):
     model = tiny(tmp_path / "Tiny.mlmodel", name="/Users/alice/conv")
     seen = []
     monkeypatch.setattr(
-        repro, "execute", lambda script, model: seen.append(script) or repro.Repro(script, "", "")
+        repro,
+        "execute",
+        lambda script, model, *kinds: seen.append(script) or repro.Repro(script, "", ""),
     )
     create(model, tmp_path / "out", Options())
     assert (tmp_path / "out" / "repro.py").read_text() == seen[0]
@@ -459,21 +462,33 @@ def test_an_image_model_is_reported(tmp_path, fast):
     assert Image  # the script for images needs Pillow
 
 
+def test_a_record_of_another_model_is_refused_before_the_script_is_run(
+    tmp_path, model, monkeypatch
+):
+    other = tiny(tmp_path / "Other.mlmodel", name="another")
+    (tmp_path / "r.json").write_text(records.dumps(simulate(other, "none")))
+    ran = []
+    monkeypatch.setattr(repro, "execute", lambda *given: ran.append(given) or FAST)
+    with pytest.raises(AnereportError, match="is a record of another model: Other"):
+        create(model, tmp_path / "out", Options(records=[tmp_path / "r.json"]))
+    assert ran == []
+
+
 def test_models_and_records_beside(tmp_path, model):
-    assert creating.models_in(tmp_path) == [model]
-    assert creating.choose_model(tmp_path) == model
+    assert models_here.models_in(tmp_path) == [model]
+    assert models_here.choose_model(tmp_path) == model
     (tmp_path / "good.json").write_text(records.dumps(simulate(model, "none")))
     (tmp_path / "other.json").write_text("{}")
     (tmp_path / "broken.json").write_text("{")
     other = tiny(tmp_path / "Other.mlmodel", name="another")
     (tmp_path / "another.json").write_text(records.dumps(simulate(other, "none")))
-    assert creating.records_beside(model) == [tmp_path / "good.json"]
+    assert models_here.records_beside(model) == [tmp_path / "good.json"]
     with pytest.raises(AnereportError, match=r"2 models here \(Other.mlmodel, Tiny.mlmodel\)"):
-        creating.choose_model(tmp_path)
+        models_here.choose_model(tmp_path)
     shutil.rmtree(tmp_path)
     tmp_path.mkdir()
     with pytest.raises(AnereportError, match="no model here: name one"):
-        creating.choose_model(tmp_path)
+        models_here.choose_model(tmp_path)
 
 
 def torch_package(folder):

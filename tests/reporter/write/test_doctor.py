@@ -10,6 +10,7 @@ from pathlib import Path
 import mac_answers as mac
 import pytest
 
+from reporter import environment
 from reporter.measure import device, label
 from reporter.write import doctor
 from reporter.write.doctor import Examination
@@ -20,7 +21,8 @@ def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(label, "home", lambda: tmp_path / "anereport" / "label")
     (tmp_path / "anereport").mkdir()
     (tmp_path / "anereport" / "label").write_text("desk")
-    return tmp_path / "anereport" / "label"
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    return "~/anereport/label"
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_a_mac_as_json(asked, kept):
         "ane": "h14p", "ane_seen": False, "obstacles": ["no-compute-plan"],
     }  # fmt: skip
     assert (ipad["pairing"], ipad["tunnel"], ipad["version"]) == ("unpaired", "unavailable", "")
-    assert found["label_file"] == str(kept)
+    assert found["label_file"] == kept
 
 
 def test_elsewhere(monkeypatch):
@@ -183,7 +185,7 @@ def test_each_state_is_said_for_itself(asked, changes, words):
 
 def test_tools_outside_the_tested_range_are_said(asked, monkeypatch):
     versions = {"torch": "99.0", "numpy": "1.20.1", "coremltools": "9.1b1", "anereport": "0.1.0"}
-    monkeypatch.setattr(device, "version", versions.__getitem__)
+    monkeypatch.setattr(environment, "version", versions.__getitem__)
     outside = [line for line in words() if "outside the tested range" in line]
     assert sorted(line.split(" is ")[0] for line in outside) == ["numpy 1.20.1", "torch 99.0"]
     assert ">=1.26" in outside[0]
@@ -197,10 +199,10 @@ def test_a_version_that_cannot_be_compared_and_a_tool_that_is_missing_are_outsid
 ):
     def versions(name):
         if name == "numpy":
-            raise device.PackageNotFoundError(name)
+            raise environment.PackageNotFoundError(name)
         return {"torch": "2.9.0+cpu", "coremltools": "trunk"}.get(name, "1.0")
 
-    monkeypatch.setattr(device, "version", versions)
+    monkeypatch.setattr(environment, "version", versions)
     monkeypatch.setattr(platform, "python_version", lambda: "3.13.0+")
     outside = [line for line in words() if "outside the tested range" in line]
     assert sorted(line.split(" is ")[0] for line in outside) == [
@@ -222,9 +224,9 @@ def test_the_ranges_are_those_of_the_package():
 
 def test_without_metadata_nothing_is_outside(asked, monkeypatch):
     def none(name):
-        raise doctor.PackageNotFoundError(name)
+        raise environment.PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "metadata", none)
+    monkeypatch.setattr(environment, "metadata", none)
     assert facts()["tested"] == {}
     assert facts()["outside_tested"] == []
 

@@ -46,8 +46,8 @@ def test_a_record_is_kept_once_and_another_of_its_name_beside_it(tmp_path):
 
 
 def test_what_is_kept_names_no_home(tmp_path):
-    keep(tmp_path, [("a.json", record(simulation=f"{Path.home()}/x"))])
-    assert kept(tmp_path)["a.json"].simulation == "~/x"
+    keep(tmp_path, [("a.json", record(simulation=f"{Path.home()}/x.npz"))])
+    assert kept(tmp_path)["a.json"].simulation == "~/x.npz"
 
 
 def said(folder):

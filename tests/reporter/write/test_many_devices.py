@@ -27,7 +27,7 @@ HEAD = ["device", "label", "system", "unit", "model", "verdict", "times what rou
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
-    monkeypatch.setattr(repro, "execute", lambda script, model: FAST)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import torch
 from markdown_it import MarkdownIt
 from migrations import (
+    as_kept,
     both,
     fails,
     gives,
@@ -171,7 +172,7 @@ def test_the_json_says_the_same(block):
         "1x128x43x1 FLOAT32", "1x800x43x1 FLOAT32", "1x1600x39x1 FLOAT32",
     ]  # fmt: skip
     assert [f.changed for f in done.variants[0].features] == [False, False, True]
-    assert migrated.load(out) == done
+    assert migrated.load(out) == as_kept(done)
 
 
 def test_the_page_marks_what_changed(block):
@@ -369,7 +370,7 @@ def test_without_records_the_verdict_is_that_nothing_is_measured(made):
     assert verdict.word == "not measured"
     assert verdict.commands == (
         "anereport run m.mlmodel --out before.json",
-        f"anereport run {made.out}/m.mlpackage --out after.json",
+        "anereport run [temporary folder]/.../m.mlpackage --out after.json",
     )
     assert not (made.out / "records").exists()
 
@@ -387,7 +388,7 @@ def test_a_matching_folder_is_kept_and_the_verdict_added(files):
         "migration.json", "migration.md", "records/before.json", "records/after.json",
     }  # fmt: skip
     assert before.keys() <= after.keys()
-    assert migrated.load(files.out) == done
+    assert migrated.load(files.out) == as_kept(done)
     strict((files.out / "migration.json").read_text())
     assert [p.name for p in files.folder.iterdir() if p.name.startswith(".")] == []
 
@@ -485,7 +486,7 @@ def test_records_and_no_folder_yet(made, tmp_path):
     """All is made, and judged, at once."""
     done = migration.write(made.model, tmp_path / "out", records=[made.before, made.after])
     assert done.verdicts[0].word == AVOIDS
-    assert migrated.load(tmp_path / "out") == done
+    assert migrated.load(tmp_path / "out") == as_kept(done)
     assert len(list((tmp_path / "out" / "records").iterdir())) == 2
 
 
@@ -520,7 +521,7 @@ def test_an_overflow_stays_strict_json(tmp_path):
     text = (out / "migration.json").read_text()
     assert '"Infinity"' in text
     strict(text)
-    assert migrated.load(out) == done
+    assert migrated.load(out) == as_kept(done)
 
 
 # --- what is refused
@@ -708,7 +709,7 @@ def test_a_mac_measures_the_model_and_what_it_became(mac, tmp_path):
     assert sorted(p.name for p in (out / "records").iterdir()) == [
         "m.mlmodel.json", "m.mlpackage.json",
     ]  # fmt: skip
-    assert migrated.load(out) == done
+    assert migrated.load(out) == as_kept(done)
 
 
 def test_a_mac_measures_every_model_of_a_matrix(mac, tmp_path):

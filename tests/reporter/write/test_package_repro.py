@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from packages import affine, classifier, converted, ct, large, saved
 from PIL import Image
-from scripts import run_clean
+from scripts import Devices, as_on_a_mac, names_of, run_clean, run_here
 from torch import nn
 
 import migrate
+from reporter.measure.arrays import load_inputs, load_record
 from reporter.measure.identity import identify
 from reporter.measure.inputs import seeded
 from reporter.write import package_repro
@@ -50,11 +51,12 @@ def test_the_script_imports_coremltools_and_numpy_alone(package):
     assert found - set(sys.stdlib_module_names) == {"coremltools", "numpy"}
 
 
-def inputs_of(script):
-    """Return what the script's own seeded_inputs gives, up to that point executed here."""
-    names = {"np": np, "sys": sys}
-    exec(script[script.index("INPUTS = ") : script.index("def flat")], names)
-    return names["seeded_inputs"](), names["OUTPUT"]
+def inputs_of(path):
+    """Return what the script of a package predicts on, and the output that it compares."""
+    names = names_of(generated(path), path.parent)
+    given = names["inputs"]("real")
+    as_image = names.get("as_image", lambda name, array: array)
+    return {name: as_image(name, array) for name, array in given.items()}, names["OUTPUT"]
 
 
 def test_the_script_predicts_on_the_inputs_that_anereport_uses(tmp_path):
@@ -68,7 +70,7 @@ def test_the_script_predicts_on_the_inputs_that_anereport_uses(tmp_path):
     ]
     outputs = [ct.ImageType(name="picture"), ct.TensorType(name="m", dtype=np.int32)]
     path = saved(converted(Sums(), features, outputs=outputs), tmp_path / "s.mlpackage")
-    theirs, output = inputs_of(generated(path))
+    theirs, output = inputs_of(path)
     ours = seeded(path)
     assert list(ours) == list(theirs) == ["image", "n"]
     assert np.array_equal(ours["n"], theirs["n"])
@@ -82,7 +84,31 @@ def test_the_script_predicts_on_the_inputs_that_anereport_uses(tmp_path):
 
 def test_a_classifier_is_compared_by_its_probabilities(tmp_path):
     path = saved(classifier(), tmp_path / "c.mlpackage")
-    assert inputs_of(generated(path))[1] == "classLabel_probs"
+    assert inputs_of(path)[1] == "classLabel_probs"
+
+
+def test_it_keeps_a_record_of_the_package(package, tmp_path, monkeypatch, capsys):
+    shutil.copytree(package, tmp_path / HOSTILE)
+    (output,) = migrate.describe_program(package).outputs
+    devices = Devices(lambda unit, given: {output.name: np.ones(64, np.float32)})
+    as_on_a_mac(monkeypatch, devices, generated(package), tmp_path, "--out", "r.npz")
+    assert {file for file, _ in devices.asked} == {HOSTILE}
+    assert "ANE against CPU: 0 of 64 elements differ" in capsys.readouterr().out
+    record = load_record(tmp_path / "r.npz", identify(package))
+    assert [run.unit for run in record.runs] == ["cpu", "gpu", "ane"]
+    np.savez(tmp_path / "other.npz", model=np.array("0" * 64), **{"cpu::y": np.ones(2)})
+    with pytest.raises(migrate.AnereportError, match="holds results of another model"):
+        load_record(tmp_path / "other.npz", identify(package))
+
+
+def test_it_has_no_other_weights(package, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run_here(monkeypatch, generated(package), tmp_path, "--weights", "seeded")
+    said = capsys.readouterr().err
+    assert "there are no seeded weights: a package is not rebuilt" in said
+    run_here(monkeypatch, generated(package), tmp_path, "inputs")
+    kept = load_inputs(tmp_path / "real-inputs.npz")
+    assert all(np.array_equal(kept[n], x) for n, x in seeded(package).items())
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is here")
@@ -95,6 +121,8 @@ def test_executing_it_shows_that_the_package_is_the_model(package):
     assert done.own_weights
     assert not done.rebuilds
     assert "package loaded" in done.output
+    (weights,) = done.weights
+    assert (weights.kind, weights.identity) == ("real", identify(package))
 
 
 def test_another_package_is_told_from_the_model(package, tmp_path):

@@ -13,7 +13,8 @@ from reporter.understand.divergence import Row, Table, compare
 from reporter.understand.sides import Placement
 from reporter.understand.understood import Bounds, Understood
 from reporter.write import report as reports
-from reporter.write.report import ModelFacts, compose, model_facts, software
+from reporter.write.model_facts import ModelFacts, model_facts
+from reporter.write.report import compose, software
 from reporter.write.repro import Repro
 
 IDENTITY = ModelIdentity(

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reporter.understand.divergence import Metrics
+from reporter.understand.grid import Grid
 from reporter.understand.signatures import Signature
 from reporter.write import report_file
 from reporter.write.report import Report
@@ -131,13 +132,13 @@ def test_texts_are_kept_as_they_are_shown():
     report = dataclasses.replace(
         read(),
         title='at "/Users/alice/m.mlmodel"',
-        summary="a\nb /home/bob/x\t\\ \x00 \u202e é",
+        summary="a\nb /home/bob/x.py\t\\ \x00 \u202e é",
         notes="name \udc80\udcff",
         software=(("Python", "/Users/alice"),),
     )
     kept = as_kept(report)
     assert kept.title == 'at "~/m.mlmodel"'
-    assert kept.summary == "a\nb ~/x\t\\ \x00 \u202e é"
+    assert kept.summary == "a\nb ~/x.py\t\\ \x00 \u202e é"
     assert kept.notes == "name \\udc80\\udcff"
     assert kept.software == (("Python", "~"),)
     assert loads(dumps(kept)) == kept
@@ -190,3 +191,9 @@ def test_a_folder_is_read(tmp_path):
     (tmp_path / "report.json").mkdir()
     with pytest.raises(ReportError, match=r"cannot read .*report\.json"):
         load(tmp_path)
+
+
+def test_letters_that_are_numbers_are_passed_over_by_the_gate():
+    row = ("abcdef" * 7)[:40]  # a UDID elsewhere
+    assert report_file.shown(row) == "[UDID]"
+    assert report_file.tree(Grid((row,), (1.0,)), report_file.shown)["rows"] == [row]

@@ -25,7 +25,15 @@ from reporter.measure.record import dumps
 from reporter.measure.simulate import simulate
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds
-from reporter.write import bundle, migration, report_file, report_folder, repro, schemas, variants
+from reporter.write import (
+    migration,
+    report_file,
+    report_folder,
+    repro,
+    schemas,
+    staging,
+    variants,
+)
 from reporter.write.create import Options, create
 from reporter.write.notes import NotesError
 from reporter.write.report_folder import again
@@ -103,7 +111,7 @@ def folders(tmp_path_factory):
     """A report's folder of each kind, and the Report that was returned with it."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repro, "execute", lambda script, model: FAST)
+        patch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
         for kind in KINDS:
             here = tmp_path_factory.mktemp(kind)
             path, options = globals()[kind](here)
@@ -206,18 +214,18 @@ def test_what_was_stated_stays_until_it_is_stated_otherwise(folder):
 
 def test_notes_are_shown_bundled_and_kept(folder):
     assert "notes.md is still yours to write" in (folder / "feedback.txt").read_text()
-    write_notes(folder, "I ran it on /Users/alice/x <b>myself</b> \u00e9\n\n```\nopen fence\n")
-    mine = (folder / "notes.md").read_bytes()
+    write_notes(folder, "I ran it on /Users/alice/x.py <b>myself</b> \u00e9\n\n```\nopen fence\n")
+    mine = (folder / "notes.md").read_bytes().replace(b"/Users/alice/", b"~/")
     report = again(folder, Stated())
     assert (folder / "notes.md").read_bytes() == mine
-    assert "I ran it on ~/x <b>myself</b> \u00e9" in report.notes
+    assert "I ran it on ~/x.py <b>myself</b> \u00e9" in report.notes
     page = (folder / "report.md").read_text()
     section = page.partition("## What I did myself\n")[2].partition("\n## ")[0]
-    assert "I ran it on &#126;/x &lt;b&gt;myself&lt;/b&gt; \u00e9\n" in section
+    assert "I ran it on &#126;/x.py &lt;b&gt;myself&lt;/b&gt; \u00e9\n" in section
     assert section.rstrip().endswith("```text\nopen fence\n```")
     assert "&lt;b&gt;myself&lt;/b&gt;" in (folder / "report.html").read_text()
     for name in ("forum.md", "feedback.txt"):
-        assert "I ran it on ~/x" in (folder / name).read_text(encoding="ascii")
+        assert "I ran it on ~/x.py" in (folder / name).read_text(encoding="ascii")
     assert "still yours to write" not in (folder / "feedback.txt").read_text()
     with zipfile.ZipFile(folder / "m-report.zip") as archive:
         assert archive.read("notes.md") == mine
@@ -300,7 +308,7 @@ def test_a_folder_that_may_not_be_written_beside(folder, monkeypatch):
     def denied(*arguments, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(bundle.tempfile, "mkdtemp", denied)
+    monkeypatch.setattr(staging.tempfile, "mkdtemp", denied)
     refused(folder, AnereportError, r"cannot write .*report: Permission denied")
 
 
@@ -311,7 +319,7 @@ def test_the_current_folder_is_not_replaced(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
-@pytest.mark.parametrize("at", ["_carry", "zip_folder", "say"])
+@pytest.mark.parametrize("at", ["_carry", "pack", "say"])
 def test_a_call_that_is_stopped_leaves_the_folder_as_it_was(folder, monkeypatch, at, error):
     def stop(*arguments):
         raise error("stop")
@@ -329,7 +337,7 @@ def test_one_that_is_stopped_at_the_very_end_does_too(folder, monkeypatch, error
     real = Path.rename
 
     def rename(self, to):
-        if Path(to) == folder and "-old-" not in self.name:
+        if Path(to) == folder and "-old-" not in str(self):
             raise error("stop")
         return real(self, to)
 
@@ -351,7 +359,7 @@ def test_a_link_to_a_folder_is_followed(folder):
 
 @pytest.fixture
 def fast(monkeypatch):
-    monkeypatch.setattr(repro, "execute", lambda script, model: FAST)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: FAST)
 
 
 def test_force_keeps_the_notes_too(folder, tmp_path, fast):

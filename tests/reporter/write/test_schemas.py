@@ -13,12 +13,14 @@ from migrations import model
 from rule_devices import always
 from shrinks import Shrink
 from small_block import small_block
+from small_reports import nothing
 
 from reporter.measure import record
 from reporter.measure.simulate import simulate
-from reporter.write import migration, report_file, schemas, variants
+from reporter.write import migration, report_file, schemas, variants, zip_manifest
+from reporter.write.zip_manifest import Member
 
-WRITTEN = ("record", "migration", "variants", "shrink")
+WRITTEN = ("record", "migration", "variants", "shrink", "bundle")
 
 
 def faults(name, content):
@@ -44,6 +46,7 @@ def written(tmp_path_factory):
         "migration": (here / "m-mlprogram/migration.json").read_text(),
         "variants": (here / "b-variants/manifest.json").read_text(),
         "shrink": (shrunk.out / "shrink.json").read_text(),
+        "bundle": zip_manifest.dumps(zip_manifest.of(nothing(), (Member("a", 1, "ab" * 32),))),
     }
     return {name: json.loads(text) for name, text in texts.items()}
 

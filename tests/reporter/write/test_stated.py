@@ -6,7 +6,8 @@ import pytest
 
 from migrate import AnereportError
 from reporter.measure.identity import ModelIdentity
-from reporter.write.report import ModelFacts, Report
+from reporter.write.model_facts import ModelFacts
+from reporter.write.report import Report
 from reporter.write.repro import Repro
 from reporter.write.stated import Stated, StatedError
 

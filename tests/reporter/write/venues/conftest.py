@@ -23,18 +23,16 @@ from reporter.understand.sides import Outcome, Placement, Side
 from reporter.understand.signatures import Signature
 from reporter.understand.verdict import Verdict
 from reporter.write.attached_shrink import ShrunkFacts
+from reporter.write.model_facts import FeatureFact, LayerFact, ModelFacts
 from reporter.write.report import (
     DeviceFact,
-    FeatureFact,
-    LayerFact,
     MigrationFacts,
     Missing,
-    ModelFacts,
     ReadingFacts,
     Report,
     Tried,
 )
-from reporter.write.repro import Repro
+from reporter.write.repro import Repro, Weights
 
 HOSTILE = 'a|b`c```\n# <script>alert(1)</script> \u202e[x](y) *z* "q" \\| é~'
 COLUMNS = ("Reference", "CPU", "GPU", "ANE")
@@ -314,11 +312,32 @@ def hostile_report():
         devices=(device,),
         summary=f"of 6 values of output '{HOSTILE}', 5 differ",
         missing=(Missing(HOSTILE, f"anereport run {HOSTILE}"),),
-        repro=Repro("", "the user", HOSTILE, f"{HOSTILE}\n```\n{HOSTILE}", building=""),
+        repro=Repro(
+            "",
+            "the user",
+            HOSTILE,
+            f"{HOSTILE}\n```\n{HOSTILE}",
+            building="",
+            weights=weights(HOSTILE),
+        ),
         verdict=f"diverges: output '{HOSTILE}'",
         explanations=(explanation(HOSTILE),),
         migration=migration(HOSTILE, HOSTILE),
         agreement=devices(HOSTILE, HOSTILE),
+    )
+
+
+def weights(text="output"):
+    """Each kind of weights, with exact ones that diverge too."""
+    identity = ModelIdentity(
+        name="Tiny.mlmodel", kind="neuralNetwork", spec_version=4, size=3,
+        sha256="d" * 64, sha256_without_metadata="e" * 64,
+    )  # fmt: skip
+    said = f"diverged with exact weights too: 5 of 6 elements of output '{text}' differ, by up to 3"
+    return (
+        Weights("real", "Tiny.mlmodel", identity=identity),
+        Weights("seeded", "repro-seeded.mlmodel", identity=identity),
+        Weights("exact", "repro-exact.mlmodel", "", identity, "survived", said, (text,)),
     )
 
 
@@ -350,6 +369,7 @@ def whole_report(text="seed-0"):
         explanations=(explanation(text),),
         agreement=devices(text),
         placement=Placement(1, 2, (text,)),
+        repro=dataclasses.replace(report_of([]).repro, weights=weights(text)),
         last_good="iOS 13.7",
         shrunk=ShrunkFacts(
             "iPhone14,5 (20C65)", "measured", (f"The smallest network that fails: {text}.",),

@@ -7,6 +7,7 @@ import pytest
 
 from reporter.understand.comparison import UnitResult
 from reporter.write.missing import Missing
+from reporter.write.repro import Weights
 from reporter.write.venues import feedback
 
 
@@ -78,8 +79,23 @@ def test_the_steps_are_those_of_the_script(make_report, kind_of_model):
     else:
         other = dataclasses.replace(report.repro, own_weights=False, rebuilds=kind_of_model == "nn")
         text = feedback.text(make_report(repro=other))
-        said = "It rebuilds the network with seeded weights and predicts on each compute unit."
+        said = "each compute unit; --weights seeded is a network that it builds. On an iPhone"
         assert (said in text) == (kind_of_model == "nn")
+
+
+def test_the_steps_name_exact_weights_where_the_script_has_them(make_report, whole):
+    said = "; --weights exact is the network with whole numbers, for which the tolerance is zero"
+    assert said in feedback.text(whole)
+    refused = Weights("exact", "", refused="it divides")
+    repro = dataclasses.replace(make_report().repro, weights=(refused,))
+    assert said not in feedback.text(make_report(repro=repro))
+    assert said not in feedback.text(make_report())
+
+
+def test_what_other_weights_showed_is_said(make_report, whole):
+    said = "It diverged with exact weights too: 5 of 6 elements of output 'seed-0' differ"
+    assert said in feedback.text(whole).replace("\n", " ")
+    assert "with exact weights" not in feedback.text(make_report())
 
 
 def test_a_platform_that_no_device_names_is_left_to_choose(make_report):

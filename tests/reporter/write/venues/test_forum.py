@@ -215,3 +215,9 @@ def test_a_short_form_says_that_it_is_simulated(whole):
     text = forum.text(report)
     assert "SIMULATED: What was tried: It vanishes." in text.splitlines()
     assert "more on variants" in text.splitlines()[-1]
+
+
+def test_the_post_says_what_exact_weights_showed(make_report, whole):
+    said = "It diverged with exact weights too: 5 of 6 elements of output 'seed-0' differ"
+    assert said in forum.text(whole).replace("\n", " ")
+    assert "exact weights" not in forum.text(make_report())

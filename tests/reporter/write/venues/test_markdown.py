@@ -9,6 +9,7 @@ import numpy as np
 from markdown_pages import parsed, tables
 
 from reporter.understand.divergence import compare
+from reporter.write.repro import Weights
 from reporter.write.venues import markdown
 
 
@@ -96,7 +97,7 @@ def test_the_order_is_from_what_is_wrong_to_what_is_missing_and_then_details(who
     ]
     assert headings == [
         "What I did myself", "Numbers", "Devices", "What is usually asked", "Reproduce",
-        "What else is known", "Not measured", "Details",
+        "What else is known", "Not measured", "Privacy", "Details",
     ]  # fmt: skip
     details = [
         tokens[i + 1].content
@@ -155,7 +156,7 @@ def test_hostile_names_are_shown_as_they_are(hostile):
 def test_hostile_names_make_no_html_no_heading_and_no_open_fence(hostile):
     tokens = parsed(markdown.text(hostile))
     headings = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open"]
-    assert len(headings) == 16
+    assert len(headings) == 17
     assert not [t for t in tokens if t.type == "html_block"]
     inline = [c for t in tokens for c in t.children or []]
     assert not [c for c in inline if c.type in ("html_inline", "link_open", "image")]
@@ -216,3 +217,15 @@ def test_several_records_of_the_same_output_all_appear(make_report):
     assert sum(rows[0][0] == "Index" for _, rows in tables(text)) == 2
     assert "second.json" in text
     assert "Device: iPhone15,2 (measured)." in text
+
+
+def test_each_kind_of_weights_says_whether_it_diverges(make_report, whole):
+    text = markdown.text(whole)
+    assert "- real (Tiny.mlmodel): not measured with the model's own weights\n" in text
+    assert "- exact (repro-exact.mlmodel): diverged with exact weights too: 5 of 6" in text
+    refused = Weights("exact", "", refused="layer 's' (softmax), 1 of 1: it takes exponentials")
+    repro = dataclasses.replace(make_report().repro, weights=(refused,))
+    assert "- exact: exact weights are not offered: layer 's' (softmax), 1 of 1: it takes" in (
+        markdown.text(make_report(repro=repro))
+    )
+    assert "- exact" not in markdown.text(make_report())

@@ -17,7 +17,7 @@ from reporter.write.create import Options, create
 @pytest.mark.parametrize("name", ["mnist_cnn", "hand_squeezenet"])
 def test_the_pages_of_a_model_keep_their_limits(shared_models, tmp_path, monkeypatch, name):
     unrun = repro.Repro("print(1)\n", "anereport", "not executed in this test", "", True)
-    monkeypatch.setattr(repro, "execute", lambda script, model: unrun)
+    monkeypatch.setattr(repro, "execute", lambda script, model, *kinds: unrun)
     model = shared_models / f"{name}.mlmodel"
     (tmp_path / "r.json").write_text(dumps(simulate(model, "none")))
     options = Options([tmp_path / "r.json"], bounds=Bounds(budget=0))

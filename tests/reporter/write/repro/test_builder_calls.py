@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.coreml import coremltools, proto
-from reporter.write import builder_calls, repro
+from reporter.write.repro import builder_calls, building, layer_text
 
 coremltools()
 from coremltools.models import datatypes  # noqa: E402  after the quiet import
@@ -30,7 +30,7 @@ def rebuilt(text):
     spec.neuralNetwork.SetInParent()
     b = NeuralNetworkBuilder(spec=spec)
     names = {"b": b, "np": np, "hashlib": hashlib, "text_format": text_format}
-    exec(f"{repro.DRAW.format(seed=1)}\n{repro.ADD}\n{text}", names)
+    exec(f"{building.DRAW.format(seed=1)}\n{building.ADD}\n{text}", names)
     (layer,) = b.nn_spec.layers
     return layer
 
@@ -41,7 +41,8 @@ def shape_of(layer):
     copy.CopyFrom(layer)
     del copy.inputTensor[:], copy.outputTensor[:]
     params = getattr(copy, copy.WhichOneof("layer"))
-    for field in ("weights", "bias", "gamma", "beta", "mean", "variance", "alpha", "data"):
+    fields = ("weights", "bias", "gamma", "beta", "mean", "variance", "alpha", "data", "scale")
+    for field in fields:
         if field in params.DESCRIPTOR.fields_by_name:
             found = getattr(params, field)
             if hasattr(found, "floatValue"):
@@ -119,7 +120,6 @@ SAID = {
     ),
     "concat": lambda b: b.add_elementwise("t", ["x", "y"], "z", "CONCAT"),
     "concatND": lambda b: b.add_concat_nd("t", ["x", "y"], "z", axis=-3),
-    "interleave": lambda b: b.add_concat_nd("t", ["x", "y"], "z", axis=-3, interleave=True),
     "add": lambda b: b.add_elementwise("t", ["x", "y"], "z", "ADD"),
     "add a number": lambda b: b.add_elementwise("t", "x", "z", "ADD", alpha=1.5),
     "multiply": lambda b: b.add_elementwise("t", ["x", "y"], "z", "MULTIPLY"),
@@ -139,13 +139,61 @@ SAID = {
     "thresholded": activation("THRESHOLDEDRELU", 0.7),
     "softsign": activation("SOFTSIGN"),
     "softplus": activation("SOFTPLUS"),
+    "bias layer": lambda b: b.add_bias("t", weights((4,)), "x", "z", [4]),
+    "bias of an area": lambda b: b.add_bias("t", weights((4, 2, 3)), "x", "z", [4, 2, 3]),
+    "scale": lambda b: b.add_scale("t", weights((4,)), None, False, "x", "z", [4]),
+    "scale, bias": lambda b: b.add_scale(
+        "t", weights((4,)), weights((1, 2, 3)), True, "x", "z", [4], [1, 2, 3]
+    ),
+    "constant": lambda b: b.add_load_constant("t", "z", weights((3, 5, 7)), [3, 5, 7]),
+    "constantND": lambda b: b.add_load_constant_nd("t", "z", weights((70, 2)), [70, 2]),
+    "ceil": lambda b: b.add_ceil("t", "x", "z"),
+    "floor": lambda b: b.add_floor("t", "x", "z"),
+    "clip": lambda b: b.add_clip("t", "x", "z", -0.1, 6.0),
+    "expandDims": lambda b: b.add_expand_dims("t", "x", "z", [0, -1]),
+    "squeeze": lambda b: b.add_squeeze("t", "x", "z", [1, -1]),
+    "squeeze all": lambda b: b.add_squeeze("t", "x", "z", squeeze_all=True),
+    "transpose": lambda b: b.add_transpose("t", [0, 2, 1], "x", "z"),
+    "permute": lambda b: b.add_permute("t", (0, 3, 1, 2), "x", "z"),
+    "reshape": lambda b: b.add_reshape("t", "x", "z", (1, 4, 2, 2), 1),
+    "reshapeStatic": lambda b: b.add_reshape_static("t", "x", "z", [2, -1]),
+    "reshapeDynamic": lambda b: b.add_reshape_dynamic("t", ["x", "y"], "z"),
+    "getShape": lambda b: b.add_get_shape("t", "x", "z"),
+    "gather": lambda b: b.add_gather("t", ["x", "y"], "z", axis=-2),
+    "stack": lambda b: b.add_stack("t", ["x", "y"], "z", axis=-1),
+    "softmaxND": lambda b: b.add_softmax_nd("t", "x", "z", axis=-2),
+    "where": lambda b: b.add_where_broadcastable("t", ["x", "y", "x"], "z"),
+    "max of two": lambda b: b.add_elementwise("t", ["x", "y"], "z", "MAX"),
+    "min of two": lambda b: b.add_elementwise("t", ["x", "y"], "z", "MIN"),
+    "upsample": lambda b: b.add_upsample("t", 2, 3, "x", "z"),
+    "upsample, bilinear": lambda b: b.add_upsample("t", 3, 2, "x", "z", "BILINEAR"),
+    "a padding layer": lambda b: b.add_padding("t", 1, 2, 3, 4, -0.1, "x", "z"),
+    "reflected": lambda b: b.add_padding("t", 1, 2, 3, 4, 0, "x", "z", "reflection"),
+    "replicated": lambda b: b.add_padding("t", 4, 3, 2, 1, 0, "x", "z", "replication"),
+    "threshold": lambda b: b.add_unary("t", "x", "z", "threshold", 0.1, 0.3, 1.7, 1e-5),
+    **{
+        kind: lambda b, kind=kind: b.add_unary("t", "x", "z", kind)
+        for kind in ("sqrt", "rsqrt", "inverse", "power", "exp", "log", "abs")
+    },
+    **{
+        f"{kind} of two": lambda b, kind=kind: getattr(b, f"add_{kind}_broadcastable")(
+            "t", ["x", "y"], "z"
+        )
+        for kind in ("add", "subtract", "multiply", "divide", "max", "min")
+    },
 }
 AS_TEXT = {
+    "interleave, which raises the specification version": lambda b: b.add_concat_nd(
+        "t", ["x", "y"], "z", axis=-3, interleave=True
+    ),
     "prelu": activation("PRELU", weights((4,))),
     "parametric softplus": activation("PARAMETRICSOFTPLUS", [weights((4,)), weights((4,))]),
     "lrn": lambda b: b.add_lrn("t", "x", "z", 0.5, 0.75, 5, 1.25),
-    "bias layer": lambda b: b.add_bias("t", weights((4,)), "x", "z", [4]),
-    "transpose": lambda b: b.add_transpose("t", [0, 2, 1], "x", "z"),
+    "l2 normalize": lambda b: b.add_l2_normalize("t", "x", "z", 0.01),
+    "upsample by halves": lambda b: b.add_upsample(
+        "t", 1.5, 2.5, "x", "z", "BILINEAR", "ALIGN_CORNERS_TRUE"
+    ),
+    "a small constant": lambda b: b.add_load_constant_nd("t", "z", weights((2, 2)), [2, 2]),
 }
 
 
@@ -163,7 +211,7 @@ def test_a_call_rebuilds_the_layer(build):
     assert line.startswith("b.add_")
     again = rebuilt(line)
     assert shape_of(again) == shape_of(layer)
-    assert builder_calls.weight_paths(again) == builder_calls.weight_paths(layer)
+    assert layer_text.weight_paths(again) == layer_text.weight_paths(layer)
 
 
 @pytest.mark.parametrize("build", AS_TEXT.values(), ids=AS_TEXT)
@@ -172,8 +220,8 @@ def test_what_no_call_says_is_proto_text(build):
     line = builder_calls.line(layer)
     assert line.startswith("add(")
     again = rebuilt(line)
-    assert builder_calls.without_weights(again) == builder_calls.without_weights(layer)
-    assert builder_calls.weight_paths(again) == builder_calls.weight_paths(layer)
+    assert layer_text.without_weights(again) == layer_text.without_weights(layer)
+    assert layer_text.weight_paths(again) == layer_text.weight_paths(layer)
 
 
 def unusual(change):
@@ -236,7 +284,7 @@ def test_variances_are_drawn_positive():
     assert min(found.variance.floatValue) > 0
     assert min(found.gamma.floatValue) > 0
     layer = made(SAID["batchnorm"])
-    as_text = rebuilt(builder_calls.as_text(layer)).batchnorm
+    as_text = rebuilt(layer_text.as_text(layer)).batchnorm
     assert min(as_text.variance.floatValue) > 0
 
 
@@ -244,7 +292,7 @@ def test_a_small_constant_stays_as_it_is():
     layer = made(lambda b: b.add_load_constant_nd("t", "z", weights((2, 2)), [2, 2]))
     again = rebuilt(builder_calls.line(layer))
     assert list(again.loadConstantND.data.floatValue) == [0, 1, 2, 3]
-    assert builder_calls.without_weights(again) == builder_calls.without_weights(layer)
+    assert layer_text.without_weights(again) == layer_text.without_weights(layer)
 
 
 names = st.one_of(
@@ -273,7 +321,14 @@ def test_any_name_survives_and_cannot_end_a_fence(kind, name, blob):
 
 @given(text=st.text(max_size=40))
 def test_a_literal_is_the_text(text):
-    written = builder_calls.literal(text)
+    written = layer_text.literal(text)
     assert ast.literal_eval(written) == text
     assert written.isascii()
     assert "`" not in written
+
+
+def test_zeros_that_take_no_memory_have_every_shape_and_stand_for_one():
+    blank = builder_calls._Blank.of((4096, 25088))
+    assert blank.shape == (4096, 25088)
+    assert blank.strides == (0, 0)
+    assert blank.transpose((1, 0)).flatten().tolist() == [0.0]

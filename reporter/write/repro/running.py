@@ -1,0 +1,140 @@
+"""Running a repro script in a clean process, and what that shows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import migrate
+from reporter.measure.identity import ModelIdentity, identify
+from reporter.write import model_texts
+from reporter.write.repro.facts import Kind, Repro, Weights, file_of
+from reporter.write.repro.layer_text import without_notes, without_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SECONDS = 300
+SEEDED: tuple[Kind, ...] = ("seeded",)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What a run with one kind of weights left: its text, and the model if it made one."""
+
+    kind: Kind
+    output: str
+    spec: Any = None
+    identity: ModelIdentity | None = None
+
+
+def execute(script: str, model: Path, kinds: Sequence[Kind] = SEEDED) -> Repro:
+    """Run the generated script in clean processes, one for each kind of weights it is to build.
+
+    What they built is compared with the model, weights aside.
+    """
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+        ended = list(pool.map(partial(_ran, script, Path(folder)), kinds))
+        found = [_built(Path(folder), *run) for run in zip(kinds, ended, strict=True)]
+    original = migrate.load_spec(model)
+    seeded, *others = found
+    if seeded.spec is None:
+        return failed(script, seeded.output)
+    bare = without_weights(seeded.spec)
+    repro = _judged(script, seeded.output, seeded.spec, original)
+    weights = [Weights(b.kind, file_of(b.kind), identity=b.identity) for b in found if b.spec]
+    status = repro.status
+    for built in others:
+        same = built.spec and without_weights(built.spec) == bare
+        found_so = "likewise" if same else f"FAILED: {_last_line(built.output)}"
+        status += f"; with {built.kind} weights {found_so}"
+    return replace(repro, weights=tuple(weights), status=status)
+
+
+def _ran(script: str, folder: Path, kind: Kind) -> tuple[int, str]:
+    inside = folder / kind
+    inside.mkdir()
+    return run_clean(script, inside, "run", "--weights", kind)
+
+
+def _built(folder: Path, kind: Kind, ended: tuple[int, str]) -> _Built:
+    """Return what a run left; one after the other, since what they built may be large."""
+    code, output = ended
+    file = folder / kind / file_of(kind)
+    if code != 0 or not file.exists():
+        return _Built(kind, output)
+    identity = identify(file)
+    return _Built(kind, output, migrate.load_spec(file), identity)
+
+
+def failed(script: str, output: str) -> Repro:
+    """Return a script of ours that did not end well."""
+    return Repro(script, "anereport", f"FAILED when executed: {_last_line(output)}", output)
+
+
+def executed() -> str:
+    """Return how far a script of ours is run on this system."""
+    reached = "up to the point where Core ML is needed" if sys.platform != "darwin" else "fully"
+    return f"executed in a clean process {reached}"
+
+
+def _judged(script: str, output: str, rebuilt: Any, original: Any) -> Repro:
+    """Return what the comparison shows; the texts of both specs, which may be large, are lost."""
+    for spec in (rebuilt, original):
+        model_texts.clear(spec)
+    same_weights = bool(rebuilt == original)
+    a, b = without_weights(rebuilt), without_weights(original)
+    noted = same_weights or a == b
+    same = noted or without_notes(a) == without_notes(b)
+    weights = "the model's own weights" if same_weights else "seeded weights in place of its own"
+    network = "the same network" if same else "ANOTHER network than the model's"
+    status = f"{executed()}: it rebuilds {network}, with {weights}"
+    status += "" if noted or not same else ", without what its layers note of their ranks"
+    return Repro(script, "anereport", status, output, rebuilds=same, own_weights=same_weights)
+
+
+def from_user(path: Path, run: bool) -> Repro:
+    """Return the user's own script; it is executed only if `run` is set."""
+    try:
+        script = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise migrate.AnereportError(f"cannot read the script {path}: {error}") from error
+    if not run:
+        return Repro(script, "the user", "not executed: bundled as given (--run-script runs it)")
+    code, output = _run_file(path.resolve(), path.resolve().parent, os.environ)
+    status = "executed, it ended without error" if code == 0 else f"executed, FAILED (exit {code})"
+    return Repro(script, "the user", status, output)
+
+
+def run_clean(script: str, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Run a script in a folder, with nothing in its environment that points to this project."""
+    file = folder / "repro.py"
+    file.write_text(script, encoding="utf-8")
+    kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
+    environment = {k: os.environ[k] for k in kept if k in os.environ}
+    return _run_file(file, folder, environment, *arguments)
+
+
+def _run_file(
+    file: Path, folder: Path, environment: Mapping[str, str], *arguments: str
+) -> tuple[int, str]:
+    try:
+        done = subprocess.run(
+            [sys.executable, str(file), *arguments],
+            cwd=folder, env=dict(environment), capture_output=True,
+            encoding="utf-8", errors="replace", timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return 1, f"over {SECONDS} s"
+    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+
+def _last_line(output: str) -> str:
+    return (output.strip().splitlines() or ["no output"])[-1]
