@@ -45,7 +45,11 @@ FILES = [  # the first bytes of real formats, by their specifications or their o
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "what", "advice"), FILES)
+@pytest.mark.parametrize(
+    ("name", "content", "what", "advice"),
+    FILES,
+    ids=[f"{name}, {what}" for name, _, what, _ in FILES],  # some of the bytes tell the time
+)
 def test_what_is_no_model_is_named_with_what_to_do(tmp_path, name, content, what, advice):
     path = tmp_path / name
     path.write_bytes(content)

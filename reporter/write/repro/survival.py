@@ -55,7 +55,7 @@ def judged(
         if weights.kind == "real" or made is None:
             found.append(_by(comparisons, weights, False))
         elif weights.identity and weights.kind == "seeded" and repro.own_weights:
-            said = f"the seeded weights are the model's own: {found[0].told}"
+            said = "the seeded weights are the model's own"
             found.append(replace(weights, survived=found[0].survived, said=said))
         else:
             known = found[0].survived == "survived"
@@ -160,7 +160,10 @@ def _apart(run: Run, expected: dict[str, Any]) -> tuple[int, str]:
     if run.failure:
         return 1, f"it failed in {run.failure.stage}: {run.failure.message}"
     outputs = numeric(arrays(run.outputs or {}))
-    worst = 0, f"all {sum(x.size for x in expected.values())} elements are exactly as they must be"
+    worst = (
+        0,
+        f"all {sum(x.size for x in expected.values()):,} elements are exactly as they must be",
+    )
     for name, right in expected.items():
         values = outputs.get(name)
         if values is None or values.size != right.size:
@@ -169,6 +172,6 @@ def _apart(run: Run, expected: dict[str, Any]) -> tuple[int, str]:
         count = int(np.count_nonzero(~(apart == 0)))
         if count > worst[0]:
             largest = float(np.nanmax(apart, initial=0.0))
-            many = f"{count} of {right.size} elements of output '{name}'"
+            many = f"{count:,} of {right.size:,} elements of output '{name}'"
             worst = count, f"{many} differ, by up to {largest:.6g}, where none may"
     return worst

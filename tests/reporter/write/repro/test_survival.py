@@ -162,7 +162,7 @@ def test_what_the_script_keeps_is_of_the_exact_model(folder, tmp_path):
     found = create(folder / "small.mlmodel", tmp_path / "out", options)
     assert told(found)["exact"] == (
         "survived",
-        f"diverged with exact weights: 1 of {right.size} elements of output 'out' differ, "
+        f"diverged with exact weights: 1 of {right.size:,} elements of output 'out' differ, "
         "by up to 2, where none may",
     )
     assert not found.simulated
