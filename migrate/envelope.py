@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 K = 8.0  # from simulated accumulators: at most 6.75 for the worst of them
 FEW = 8  # two healthy draws of so many errors differ K times once in some 500,000 channels
 LARGEST = 65504.0  # of float16
+PIECE = 2**18  # values that are looked at together
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,9 @@ def rounded(value: Tensor) -> Tensor:
     """
     if not value.is_floating_point():
         return value
-    whole = (value == value.round()) & (value.abs() <= LARGEST)
-    return value if whole.all() else value.half().to(value.dtype)
+    pieces = torch.split(value.flatten(), PIECE)  # the first tells most often, and is small
+    whole = all(bool(((x == x.round()) & (x.abs() <= LARGEST)).all()) for x in pieces)
+    return value if whole else value.half().to(value.dtype)
 
 
 def envelopes(
@@ -198,7 +200,8 @@ def _run(
     """Return the outputs of the module in a type, its weights and blobs as the watch gives them."""
     features.refuse_unknown(net.network.inputs, inputs)
     given = tuple(features.to_tensor(feature, inputs, dtype) for feature in net.network.inputs)
-    widens = watch is _unchanged and dtype == torch.float64 and _is_single(net)
+    single = all(x.dtype == torch.float32 for x in net.parameters())  # so it can be undone
+    widens = watch is _unchanged and dtype == torch.float64 and single
     with torch.no_grad(), net.watching(watch), _widened(net) if widens else nullcontext():
         own = () if widens else net.named_parameters()
         stored = {
@@ -207,11 +210,6 @@ def _run(
         }
         outputs = functional_call(net, stored, given)
     return _arrays(net.network, outputs if isinstance(outputs, tuple) else (outputs,))
-
-
-def _is_single(net: Model) -> bool:
-    """Tell whether all parameters are float32, so that widening them can be undone."""
-    return all(x.dtype == torch.float32 for x in net.parameters())
 
 
 @contextmanager

@@ -126,10 +126,24 @@ def check_free(path: Path, force: bool) -> None:
         raise OutputError(f"{path} exists already: choose another with --out, or give --force")
     if exists and Path.cwd().is_relative_to(path.resolve()):
         raise OutputError(f"{path} holds the current folder: choose another with --out")
-    if exists and path.is_dir() and not _ours(path):
+    if exists and _foreign(path):
         raise OutputError(
             f"{path} is a folder that anereport did not write: choose another with --out"
         )
+
+
+def _foreign(path: Path) -> bool:
+    """Tell whether a path is a folder that anereport did not write.
+
+    One that another run replaces meanwhile is looked at again.
+    """
+    while path.is_dir():
+        with suppress(FileNotFoundError):
+            seen = path.stat().st_ino
+            ours = _ours(path)
+            if path.stat().st_ino == seen:
+                return not ours
+    return False
 
 
 def _ours(folder: Path) -> bool:

@@ -878,11 +878,15 @@ def test_a_shell_completes_commands_and_options(here, shell, asked, expected):
     assert ended.stderr == ""
 
 
+# typer looks for the shell that started it, which may be one without completion, unless so told
+UNDETECTED = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+
+
 def test_the_completion_is_installed_into_the_home_folder(here):
     code = "import sys; from reporter.cli import app; sys.argv[0] = 'anereport'; app()"
     ended = subprocess.run(
         [sys.executable, "-c", code, "--install-completion", "bash"], capture_output=True,
-        text=True, timeout=60, check=True, env={**os.environ, "HOME": str(here)},
+        text=True, timeout=60, check=True, env={**os.environ, "HOME": str(here), **UNDETECTED},
     )  # fmt: skip
     assert "Completion will take effect" in ended.stdout
     assert "_ANEREPORT_COMPLETE" in (here / ".bash_completions" / "anereport.sh").read_text()

@@ -181,5 +181,5 @@ def test_a_zip_that_is_too_large_is_said_where_it_is_attached():
     large = measured(attachments=(("a.zip", 20_000_000),), oversize="a.zip has 20.00 MB, over it")
     lines = feedback.text(large).splitlines()
     at = lines.index("20.00 MB  a.zip")
-    assert lines[at + 1] == "A.zip has 20.00 MB, over it."
+    assert lines[at + 1] == "Note: a.zip has 20.00 MB, over it."
     assert "over it" not in feedback.text(measured())
