@@ -14,7 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).parent / "fuzz"
 TARGETS = ("spec", "results", "listing", "program")
-SECONDS = 15  # and some to begin with: two minutes in all
+SECONDS = 10  # and some to begin with: two minutes in all
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the limit of memory that fuzzing sets is Linux'"
