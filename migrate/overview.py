@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from migrate.mil.program import name_of, program_spec, weights_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SYSTEMS = {
     "CoreML5": "iOS 15, macOS 12",
@@ -92,6 +94,12 @@ def _flatten(block: Any) -> Iterator[Any]:
             yield from _flatten(inner)
 
 
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):  # of a name that no file can have
+        return path.is_file()
+    return False
+
+
 def _check_weights(program: Any, operations: list[Any]) -> None:
     """Raise ModelError if a file that constants lie in is not there."""
     folder = weights_folder(program)
@@ -101,7 +109,7 @@ def _check_weights(program: Any, operations: list[Any]) -> None:
         for value in operation.attributes.values()
         if value.WhichOneof("value") == "blobFileValue"
     }
-    missing = sorted(name for name in used if not (folder / name).is_file())
+    missing = sorted(name for name in used if not _is_file(folder / name))
     if missing:
         raise ModelError(f"{name_of(program)} lacks its weights: {folder / missing[0]} is missing")
 

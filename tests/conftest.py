@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,38 @@ def _own_label(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the label of this installation out of the tests, and theirs out of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
+BUILT: dict[tuple[str, str], tuple[tuple[int, str], dict[str, bytes]]] = {}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_script_runs_once() -> Iterator[None]:
+    """Let a repro script that ended well leave the same files again, without a process.
+
+    The tests of running scripts run all of theirs (tests/reporter/write/repro/conftest.py).
+    """
+    from reporter.write.repro import running
+
+    ran = running._ran
+
+    @functools.wraps(ran)
+    def once(script: str, folder: Path, kind: Any) -> tuple[int, str]:
+        if (script, kind) in BUILT:
+            ended, files = BUILT[script, kind]
+            (folder / kind).mkdir()
+            for name, content in files.items():
+                (folder / kind / name).write_bytes(content)
+            return ended
+        ended = ran(script, folder, kind)
+        if ended[0] == 0:
+            files = {p.name: p.read_bytes() for p in (folder / kind).iterdir()}
+            BUILT[script, kind] = ended, files
+        return ended
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "_ran", once)
         yield
 
 

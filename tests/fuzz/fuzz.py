@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fuzz a reader.")
     parser.add_argument("target", choices=["spec", "results", "listing", "program"])
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--runs", type=int, default=-1, help="so many, the same each time")
     parser.add_argument("--out", type=Path, help="folder for what is found")
     parser.add_argument("--replay", type=Path, help="folder whose files are read, nothing else")
     parser.add_argument("--blind", action="store_true", help="without atheris")
@@ -59,7 +60,9 @@ def main() -> None:
         if guide is None:
             _blind(watched, seeds, args.seconds)
         else:
-            sys.exit(_guided_apart(guide, watched, seeds, args.seconds, out))
+            limits = [f"-max_total_time={args.seconds}", f"-runs={args.runs}"]
+            limits += ["-seed=1"] if args.runs > 0 else []
+            sys.exit(_guided_apart(guide, watched, seeds, limits, out))
     sys.exit(1 if watched.found else 0)
 
 
@@ -136,17 +139,17 @@ def _blind(watched, seeds, seconds) -> None:
     print(f"{watched.count} inputs read", file=sys.stderr)
 
 
-def _guided_apart(guide, watched, seeds, seconds, out) -> int:
+def _guided_apart(guide, watched, seeds, limits, out) -> int:
     """Fuzz in a process of its own, which atheris ends itself; return the exit status."""
     before = set(out.iterdir())
     process = os.fork()
     if process == 0:
-        _guided(guide, watched, seeds, seconds, out)
+        _guided(guide, watched, seeds, limits, out)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     return status or int(set(out.iterdir()) != before)
 
 
-def _guided(guide, watched, seeds, seconds, out) -> None:
+def _guided(guide, watched, seeds, limits, out) -> None:
     def mutate(content, most, seed):
         random = Random(seed)
         if random.random() > OWN:
@@ -157,7 +160,7 @@ def _guided(guide, watched, seeds, seconds, out) -> None:
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(seeds):
             (Path(corpus) / str(number)).write_bytes(seed)
-        options = [f"-max_total_time={seconds}", f"-timeout={TIMEOUT}", "-rss_limit_mb=6000",
+        options = [*limits, f"-timeout={TIMEOUT}", "-rss_limit_mb=6000",
                    f"-artifact_prefix={out}/", "-print_final_stats=1", "-max_len=600000",
                    "-len_control=0", "-mutate_depth=2", "-reload=0", "-detect_leaks=0"]  # fmt: skip
         guide.Setup([sys.argv[0], *options, corpus], watched, custom_mutator=mutate)

@@ -355,3 +355,9 @@ def test_frozen():
 )
 def test_a_device_in_words(facts, text):
     assert str(Device(**facts)) == text
+
+
+def test_an_empty_array_with_strides_may_have_bytes_of_more():
+    """Found by fuzzing."""
+    tensor = Tensor(dtype="float32", shape=(0, 1), strides=(1, 1), data=bytes(12))
+    assert tensor.array().shape == (0, 1)
