@@ -178,11 +178,11 @@ def _say(report: Report, target: Path) -> None:
     typer.echo(f"wrote {target}/report.md, and {attached}")
     if large := oversize(zipped, report):
         typer.echo(f"warning: {large}", err=True)
-    for said in removals(report.removed):
-        typer.echo(said)
     if not report.notes:
         typer.echo(
             f"{target}/notes.md is yours to write, what you did and saw yourself: generated "
             "reports that nobody looked over are treated as spam; "
             f"then: anereport create --from {shlex.quote(str(target))}"
         )
+    for said in removals(report.removed):
+        typer.echo(said)

@@ -7,14 +7,14 @@ model, is a ManifestError in one sentence that concerns this one variant.
 from __future__ import annotations
 
 import functools
-import zipfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import migrate
-from reporter.measure import inputs
+from reporter.measure import archive, inputs
+from reporter.measure.arrays import UNREADABLE
 from reporter.measure.identity import ModelIdentity, identify
 from reporter.understand.experiment import Yardstick
 from reporter.understand.manifest import FILE, Entry, Expected, Manifest, ManifestError
@@ -30,8 +30,6 @@ PROGRAM, TAP, CUT, WITHOUT = (
     "cut",
     "without",
 )  # kinds that the reading treats apart
-
-UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -164,8 +162,8 @@ class Opened:
         if not path.resolve().is_relative_to(self.path.parent.resolve()):
             raise ManifestError(f"{FILE} names {file}, which is not in its folder")
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            with path.open("rb") as stream:
+                return archive.read(stream)
         except UNREADABLE as error:
             raise ManifestError(f"cannot read the expected outputs {file}: {error}") from error
 

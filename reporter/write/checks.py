@@ -31,10 +31,11 @@ from reporter.write import (
 )
 from reporter.write import repro as repros
 from reporter.write.archive import latest, named, zip_name
+from reporter.write.bundle import RECORDS
 from reporter.write.opening import unpack
 from reporter.write.redact import opened, redact
 from reporter.write.report_file import load
-from reporter.write.report_folder import FOR_FEEDBACK, RECORDS, SCRIPT
+from reporter.write.report_folder import FOR_FEEDBACK, SCRIPT
 from reporter.write.repro import run_clean
 from reporter.write.unattached import holds_weights
 from reporter.write.zip_manifest import Member

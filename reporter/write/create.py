@@ -33,7 +33,7 @@ from reporter.write import (
 )
 from reporter.write import report as reports
 from reporter.write import repro as repros
-from reporter.write.bundle import check_free, copy, new_folder, say
+from reporter.write.bundle import RECORDS, check_free, copy, new_folder, say
 from reporter.write.model_facts import model_facts
 from reporter.write.program_facts import program_facts
 from reporter.write.redact import opened, redact, redact_json
@@ -288,11 +288,11 @@ def _bundle(
     known: Attached,
 ) -> None:
     copy(model.path, folder / model.path.name)
-    say(folder / "repro.py", report.repro.script)
+    say(folder / report_folder.SCRIPT, report.repro.script)
     copies = (model, *known.write(folder))
     if found:
-        (folder / "records").mkdir()
+        (folder / RECORDS).mkdir()
     for name, path, result in found:
-        results_copy.keep(result, path, folder / "records" / name, copies)
+        results_copy.keep(result, path, folder / RECORDS / name, copies)
     if report.without_weights:
         unattached.remove(folder)

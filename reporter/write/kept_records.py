@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from migrate import AnereportError
 from reporter.measure import record
-from reporter.write.bundle import copy, write_file
+from reporter.write.bundle import RECORDS, copy, write_file
 from reporter.write.redact import redact_json
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from reporter.measure.identity import ModelIdentity
     from reporter.measure.record import Record
-
-FOLDER = "records"
 
 
 class _OfModel(Protocol):
@@ -30,7 +28,7 @@ class _OfModel(Protocol):
 
 def kept(folder: Path) -> dict[str, Record]:
     """Return the records that a folder keeps, by their names."""
-    return {path.name: record.load(path) for path in sorted((folder / FOLDER).glob("*.json"))}
+    return {path.name: record.load(path) for path in sorted((folder / RECORDS).glob("*.json"))}
 
 
 def keep(folder: Path, given: Sequence[tuple[str, Record]]) -> dict[str, Record]:
@@ -38,13 +36,13 @@ def keep(folder: Path, given: Sequence[tuple[str, Record]]) -> dict[str, Record]
     found = kept(folder)
     texts = {record.dumps(result) for result in found.values()}
     for name, result in given:
-        text = redact_json(record.dumps(result), FOLDER)
+        text = redact_json(record.dumps(result), RECORDS)
         if text not in texts:
             texts.add(text)
             name = _free(name, found)
             found[name] = result
-            (folder / FOLDER).mkdir(exist_ok=True)
-            write_file(folder / FOLDER / name, text, force=True)
+            (folder / RECORDS).mkdir(exist_ok=True)
+            write_file(folder / RECORDS / name, text, force=True)
     return found
 
 
@@ -54,20 +52,20 @@ def carry(replaced: Path, folder: Path, load: Callable[[Path], _OfModel], file: 
     `load` reads the `file` in which each says of what network it is; if that of the old one cannot
     be read they come along, but not to another network.
     """
-    if not (replaced / file).exists() or not (replaced / FOLDER).is_dir():
+    if not (replaced / file).exists() or not (replaced / RECORDS).is_dir():
         return
     source = load(folder).source
     with suppress(AnereportError):
         if load(replaced).source.sha256_without_metadata != source.sha256_without_metadata:
             return
-    copy(replaced / FOLDER, folder / FOLDER)
+    copy(replaced / RECORDS, folder / RECORDS)
 
 
 def counting(folder: Path, evidence: set[str]) -> list[tuple[Path, Record]]:
     """Return the kept records of this evidence; if it is none, measured before simulated ones."""
     found = kept(folder)
     wanted = evidence or {min((r.evidence for r in found.values()), default="measured")}
-    return [(folder / FOLDER / name, r) for name, r in found.items() if r.evidence in wanted]
+    return [(folder / RECORDS / name, r) for name, r in found.items() if r.evidence in wanted]
 
 
 def _free(name: str, taken: Iterable[str]) -> str:

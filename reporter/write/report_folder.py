@@ -13,7 +13,7 @@ from migrate import AnereportError
 from reporter.progress import Progress, Silent
 from reporter.write import attached, model_texts, notes, report_file, zip_manifest
 from reporter.write.archive import named, oversize, pack
-from reporter.write.bundle import new_folder, say
+from reporter.write.bundle import RECORDS, new_folder, say
 from reporter.write.redact import Gate, current, opened, redact
 from reporter.write.removed import merged
 from reporter.write.rendering import render
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ZIPPED = (markdown, html)
 POSTED = (forum, feedback, github)
-SCRIPT, RECORDS = "repro.py", "records"
+SCRIPT = "repro.py"
 FOR_FEEDBACK = (
     "report.md", "report.html", "report.json", SCRIPT, RECORDS, *attached.FOLDERS,
 )  # fmt: skip

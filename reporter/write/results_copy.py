@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reporter.measure import results
+from reporter.measure import archive, results
 from reporter.measure.record import Record, dumps
+from reporter.write.archive import EPOCH
 from reporter.write.bundle import RECORDS, say
 from reporter.write.model_copy import unmatched
 from reporter.write.redact import current
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from reporter.measure.identity import ModelIdentity
     from reporter.write.model_copy import Copied
     from reporter.write.redact import Gate
-
-EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's own beginning of time: no clock in the file
 
 
 def names(paths: Sequence[Path]) -> list[str]:
@@ -62,16 +61,14 @@ def _renamed(text: str, result: results.Results, models: Mapping[str, ModelIdent
 def copy_arrays(source: Path, target: Path, models: Mapping[str, ModelIdentity] = {}) -> None:
     """Copy an .npz through the open gate: to the byte, if nothing in it is private.
 
-    What is in it beside arrays is left out. The sha256 of its model becomes that of the copy which
+    The sha256 of its model becomes that of the copy which
     `models` has for it.
     """
     gate = current()
-    with zipfile.ZipFile(source) as archive:
-        names = archive.namelist()
-        plain = not archive.comment and all(name.endswith(".npy") for name in names)
-    with np.load(source) as content:
-        read = {key: content[key] for key in content.files}
-    arrays = {key: array for key, array in read.items() if isinstance(array, np.ndarray)}
+    with zipfile.ZipFile(source) as zipped:
+        plain = not zipped.comment and all(name.endswith(".npy") for name in zipped.namelist())
+    with source.open("rb") as stream:
+        arrays = archive.read(stream)
     if copy := models.get(str(arrays.get("model"))):
         arrays["model"] = np.array(copy.sha256_without_metadata)
         plain = False
@@ -79,11 +76,11 @@ def copy_arrays(source: Path, target: Path, models: Mapping[str, ModelIdentity] 
     if plain and all(told.get(key) is array for key, array in arrays.items()):
         shutil.copyfile(source, target)
         return
-    with zipfile.ZipFile(target, "w") as archive:
+    with zipfile.ZipFile(target, "w") as zipped:
         for key, array in told.items():
-            stream = io.BytesIO()
-            np.save(stream, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{key}.npy", EPOCH), stream.getvalue())
+            content = io.BytesIO()
+            np.save(content, array, allow_pickle=False)
+            zipped.writestr(zipfile.ZipInfo(f"{key}.npy", EPOCH), content.getvalue())
 
 
 def _told(array: NDArray[Any], gate: Gate) -> NDArray[Any]:

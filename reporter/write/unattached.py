@@ -60,6 +60,6 @@ def _instead(report: Report) -> str:
     from reporter.write.repro.layer_text import SMALL_CONSTANT  # which imports the templates
 
     return (
-        "repro.py builds the same network with weights of its own making; constants of up to "
-        f"{SMALL_CONSTANT} values, taken for shapes and indices, stand in it as they are"
+        "repro.py builds the same network with weights of its own making; constants of one number, "
+        f"or of up to {SMALL_CONSTANT} whole ones, which may be shapes, stand in it as they are"
     )

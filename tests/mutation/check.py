@@ -3,7 +3,7 @@
 300 mutants are drawn with a fixed seed from the pieces that decide what is right and what may
 leave. Each is put into a process of its own, where the mirrored tests run, and if those see
 nothing, the wider ones. A mutant is killed if a test fails, or none ends in time. What survives is
-listed; `survivors.md` beside this file says for each why.
+listed.
 """
 
 from __future__ import annotations

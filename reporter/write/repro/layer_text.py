@@ -29,9 +29,15 @@ def as_text(layer: Any) -> str:
 
 
 def is_structure(layer: Any) -> bool:
-    """Tell whether a constant is so small that it may be a shape or an index: it stays as it is."""
-    constant = layer.WhichOneof("layer") in ("loadConstant", "loadConstantND")
-    return constant and sum(count for _, count in weight_paths(layer)) <= SMALL_CONSTANT
+    """Tell whether a constant may be a shape or an index, and no weights: it stays as it is.
+
+    That is one number, or no more than SMALL_CONSTANT whole ones.
+    """
+    if layer.WhichOneof("layer") not in ("loadConstant", "loadConstantND"):
+        return False
+    data = getattr(layer, layer.WhichOneof("layer")).data
+    whole = all(value.is_integer() for value in data.floatValue)
+    return weight_count(data) <= 1 or (whole and len(data.floatValue) <= SMALL_CONSTANT)
 
 
 def _drawn(layer: Any, path: str, count: int) -> str:

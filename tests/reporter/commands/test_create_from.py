@@ -112,8 +112,9 @@ def test_force_takes_nothing_from_a_report_of_another_model(here):
     assert json.loads(Path("m-report/report.json").read_text())["feedback"] == ""
 
 
-def test_the_last_line_says_that_the_notes_are_still_to_be_written_and_why(here):
-    last = done("create", "--from", "m-report").splitlines()[-1]
+def test_the_last_lines_say_that_the_notes_are_still_to_be_written_and_what_was_removed(here):
+    last, removed = done("create", "--from", "m-report").splitlines()[-2:]
+    assert removed == "nothing was found to remove"
     assert last.startswith("m-report/notes.md is yours to write")
     assert "treated as spam" in last
     assert last.endswith("then: anereport create --from m-report")

@@ -7,6 +7,8 @@ import numpy as np
 import planted_secrets as planted
 import pytest
 
+from reporter.measure.arrays import load_inputs
+from reporter.measure.record import RecordError
 from reporter.write.redact import Gate, opened
 from reporter.write.results_copy import copy_arrays, names
 
@@ -51,19 +53,24 @@ def test_a_rewritten_file_knows_no_clock(tmp_path):
         assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-@pytest.mark.parametrize("how", ["comment", "member"])
-def test_what_lies_beside_the_arrays_is_left_out(tmp_path, how):
+def test_a_comment_beside_the_arrays_is_left_out(tmp_path):
     np.savez(tmp_path / "a.npz", **NUMBERS)
     with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
-        if how == "comment":
-            archive.comment = MAIL.encode()
-        else:
-            archive.writestr("notes.txt", MAIL)
+        archive.comment = MAIL.encode()
     with opened(Gate()):
         copy_arrays(tmp_path / "a.npz", tmp_path / "b.npz")
     assert MAIL.encode() not in (tmp_path / "b.npz").read_bytes()
     told = np.load(tmp_path / "b.npz")
     assert all(told[name].tobytes() == array.tobytes() for name, array in NUMBERS.items())
+
+
+def test_a_file_beside_the_arrays_makes_it_no_result(tmp_path):
+    """So that it is never copied."""
+    np.savez(tmp_path / "a.npz", **NUMBERS)
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("notes.txt", MAIL)
+    with pytest.raises(RecordError, match=r"a\.npz is not a readable \.npz archive"):
+        load_inputs(tmp_path / "a.npz")
 
 
 def test_names_of_files_are_told_and_stay_different():

@@ -76,7 +76,7 @@ def test_the_report_says_so_and_names_the_sha256(here):
     page = (here / "out/report.md").read_text()
     assert WITHOUT in page
     assert report.model.identity.sha256 in page
-    assert "up to 64 values" in page
+    assert "up to 64 whole ones" in page
     assert WITHOUT in (here / "out/feedback.txt").read_text()
     assert report_file.load(here / "out").without_weights
 

@@ -332,3 +332,22 @@ def test_zeros_that_take_no_memory_have_every_shape_and_stand_for_one():
     assert blank.shape == (4096, 25088)
     assert blank.strides == (0, 0)
     assert blank.transpose((1, 0)).flatten().tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "stays"),
+    [
+        ([0.37], True),  # a number of the computation, as an epsilon is
+        ([1, 64, -1], True),  # a shape
+        ([0.0] * 64, True),
+        ([0.0] * 65, False),
+        ([1, 0.5], False),  # weights, which must not stand in a script
+    ],
+)
+def test_constants_that_may_be_weights_are_drawn(one_layer, values, stays):
+    def fill(p):
+        p.shape.append(len(values))
+        p.data.floatValue.extend(values)
+
+    layer = one_layer("loadConstantND", [], fill=fill).neuralNetwork.layers[0]
+    assert ("floatValue" in builder_calls.line(layer)) == stays
