@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from migrate import AnereportError
 from reporter.write.redact import redact, redact_json
-from reporter.write.staging import beside, clean, locked, put_back, replaced
+from reporter.write.staging import TAKEN, beside, clean, locked, put_back, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +25,6 @@ SCHEMAS = {
 RECORDS = "records"  # the folder of those that are kept
 RECORD = b'"anereport.record/'
 SOURCE = b"# written by anereport "
-TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # by another run's output
 HEAD = 100  # bytes, in which a JSON file of ours says what it is
 
 

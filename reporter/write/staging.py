@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Lock = Literal["ours", "theirs", "gone", "unknown"]
 
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # by another run's output
 OLD = "old-"  # in the name of a folder that holds what is being replaced
 
 
@@ -84,14 +85,17 @@ def replaced(path: Path) -> Iterator[None]:
     aside = _make(path, folder=True, what=OLD)
     with locked(aside) as lock:
         if lock in ("theirs", "gone"):
+            _remove(aside)
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         try:
             with suppress(FileNotFoundError):
                 path.rename(aside / path.name)
             yield
-        finally:
+        except BaseException:
             _restore(aside, path)
             _remove(aside)
+            raise
+        _remove(aside)
 
 
 def put_back(path: Path) -> None:
@@ -103,9 +107,14 @@ def put_back(path: Path) -> None:
 
 
 def _restore(aside: Path, path: Path) -> None:
+    """Bring back what was put aside, unless another run's output has its place by now."""
     old = aside / path.name
     if os.path.lexists(old) and not os.path.lexists(path):
-        old.rename(path)
+        try:
+            old.rename(path)
+        except OSError as error:
+            if error.errno not in TAKEN:
+                raise
 
 
 def clean(path: Path) -> None:

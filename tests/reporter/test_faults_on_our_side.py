@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
 import random
 import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,11 @@ from reporter.write.bundle import (
     partial,
     write_file,
 )
+from reporter.write.staging import replaced
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork, no locks")
 
+REPORT = '{"schema": "anereport.report/2"}'
 COMMANDS = {
     "create": ("create Block.mlmodel --out out", 4),
     "migrate": ("migrate Block.mlmodel --source-only --out out", 4),
@@ -129,7 +133,7 @@ def test_where_no_more_can_be_written(warm, here, command, size):
 
 def write(path, text, force=False):
     with new_folder(path, force) as folder:
-        (folder / "report.json").write_text('{"schema": "anereport.report/2"}')
+        (folder / "report.json").write_text(REPORT)
         (folder / "a").write_text(text)
 
 
@@ -164,8 +168,43 @@ def test_of_two_runs_with_force_the_last_stays(tmp_path):
     assert listing(tmp_path) == {"out": None, "out/a": b"second"}
 
 
-def test_many_runs_with_force_leave_one_whole_output(tmp_path):
+def test_an_output_that_another_run_took_away_is_not_followed_by_the_one_before(tmp_path):
+    out, new = tmp_path / "out", tmp_path / "new"
+    write(out, "first", force=False)
+    write(new, "second", force=False)
+    with replaced(out):
+        new.rename(out)
+        out.rename(tmp_path / "taken by another run")
+    assert tops(tmp_path) == {"taken by another run"}
+
+
+def test_what_was_put_aside_gives_way_to_another_run_that_comes_just_then(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    write(out, "first", force=False)
+    with pytest.raises(ZeroDivisionError), replaced(out):
+        write(out, "second", force=False)
+        monkeypatch.setattr("os.path.lexists", lambda path: path != out)  # looked a moment ago
+        raise ZeroDivisionError
+    assert listing(tmp_path) == {"out": None, "out/a": b"second", "out/report.json": REPORT.encode()}
+
+
+def slowed(function):
+    """Return a function that now and then waits first, as on a busy machine."""
+    moments = random.Random(0)
+
+    def slow(*args, **options):
+        if moments.random() < 0.3:
+            time.sleep(moments.random() * 0.002)
+        return function(*args, **options)
+
+    return slow
+
+
+def test_many_runs_with_force_leave_one_whole_output(tmp_path, monkeypatch):
     out, errors = tmp_path / "out", []
+    for name in ("rename", "mkdir", "stat", "open", "rmdir", "path.lexists"):
+        target = f"os.{name}"
+        monkeypatch.setattr(target, slowed(pkgutil.resolve_name(target)))
 
     def again(text):
         try:
