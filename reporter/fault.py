@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def bug_report(error: BaseException, arguments: Sequence[str]) -> str:
     """Return what to file about anereport: versions, command and traceback, folders removed."""
     from reporter.environment import versions
-    from reporter.write.redact import redact
+    from reporter.write.privacy.redact import redact
 
     own = versions().get("anereport", "(not installed)")
     trace = "".join(traceback.format_exception(error)).replace("```", "'''")

@@ -130,7 +130,7 @@ def test_one_of_each_is_added_and_works(copy):
     put(copy / "migrate/linting/of_layers.py", RULE)
     put(copy / "reporter/write/venues/short.py", VENUE)
     put(copy / "templates/short.txt", "{{ report.title|plain }}\n")
-    listed = copy / "reporter/write/report_folder.py"
+    listed = copy / "reporter/write/report/report_folder.py"
     put(listed, "github, html, json_, markdown, short", before="github, html, json_, markdown")
     put(
         listed,

@@ -12,7 +12,7 @@ from reporter.commands.options import Budget, Custom, Force, Inputs, Limit, Shap
 from reporter.commands.terminal import say_verdict, shown, the_model
 
 if TYPE_CHECKING:
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 WITH_FROM = ("from_", "fb", "thread", "last_good", "forum_limit", "size_limit", "force")
 
@@ -103,9 +103,9 @@ def create(
         from reporter.measure.results import parse_shape
         from reporter.understand.understood import Bounds
         from reporter.write import create as creating
-        from reporter.write import report_folder
         from reporter.write.models_here import records_beside
-        from reporter.write.stated import Stated
+        from reporter.write.report import report_folder
+        from reporter.write.report.stated import Stated
 
     stated = Stated(fb, thread, last_good, forum_limit, size_limit)
     if from_ is not None:
@@ -159,10 +159,10 @@ def _given(context: typer.Context, name: str) -> bool:
 
 def _say(report: Report, target: Path) -> None:
     """Print what was found, what is missing, and where the report is."""
-    from reporter.write import report_folder
-    from reporter.write.archive import oversize
-    from reporter.write.removed import removals
+    from reporter.write.privacy.removed import removals
     from reporter.write.rendering import size
+    from reporter.write.report import report_folder
+    from reporter.write.zipped.archive import oversize
 
     if report.verdict:
         typer.echo(report.verdict)

@@ -70,7 +70,7 @@ def migrate(
         return
     with shown():  # the imports take seconds
         from migrate import OptionError, Options
-        from reporter.write import migration
+        from reporter.write.migration import migration
 
     options = Options(precision, target, features, tuple(keep_fp32), max_size)
     if source_only and (matrix or record):

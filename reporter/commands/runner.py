@@ -36,9 +36,9 @@ def runner(
 
     Example: anereport runner Block.mlmodel
     """
-    from reporter.write import runner as writing
     from reporter.write.rendering import size
     from reporter.write.run import Options
+    from reporter.write.runner import runner as writing
 
     options = Options(inputs=inputs, seeds=seeds, repeats=repeats, controls=controls, force=force)
     with shown() as progress:

@@ -37,7 +37,7 @@ def variants(
     Example: anereport variants Block.mlmodel --out variants
     """
     if shrink:
-        from reporter.write import shrink as shrinking
+        from reporter.write.variants import shrink as shrinking
 
         options = shrinking.Options(most, limit, custom, force)
         into = out or Path(shrinking.default_folder(model))
@@ -47,8 +47,8 @@ def variants(
             typer.echo(sentence)
         return
     from reporter.understand.reading_words import sentences
-    from reporter.write import variants as writing
-    from reporter.write.attached_variants import default_folder
+    from reporter.write.attached.variants import default_folder
+    from reporter.write.variants import variants as writing
 
     folder = out or Path(default_folder(model))
     if record:

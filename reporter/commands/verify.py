@@ -32,8 +32,8 @@ def verify(
 
     Example: anereport verify Block-report.zip
     """
-    from reporter.write.checks import BundleError
-    from reporter.write.verifying import verify as verified
+    from reporter.write.zipped.checks import BundleError
+    from reporter.write.zipped.verifying import verify as verified
 
     with shown() as progress:
         found = verified(zipped, run_script, progress)

@@ -19,36 +19,29 @@ from reporter.understand import cells, comparison, listed_faults
 from reporter.understand import understood as understanding
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
-from reporter.write import (
-    archive,
-    attached,
-    model_copy,
-    model_texts,
-    notes,
-    package_repro,
-    report_file,
-    report_folder,
-    results_copy,
-    unattached,
-)
-from reporter.write import report as reports
 from reporter.write import repro as repros
-from reporter.write.bundle import RECORDS, check_free, copy, new_folder, say
-from reporter.write.model_facts import model_facts
-from reporter.write.program_facts import program_facts
-from reporter.write.redact import opened, redact, redact_json
-from reporter.write.stated import Stated
+from reporter.write.attached import attached
+from reporter.write.files.bundle import RECORDS, check_free, copy, new_folder, say
+from reporter.write.privacy import model_copy, model_texts, results_copy
+from reporter.write.privacy.redact import opened, redact, redact_json
+from reporter.write.report import notes, report_file, report_folder, unattached
+from reporter.write.report import report as reports
+from reporter.write.report.model_facts import model_facts
+from reporter.write.report.program_facts import program_facts
+from reporter.write.report.stated import Stated
+from reporter.write.repro import package_repro
+from reporter.write.zipped import archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reporter.measure.identity import ModelIdentity
     from reporter.measure.listing import Listing
-    from reporter.write.attached import Attached
-    from reporter.write.model_copy import Copied
-    from reporter.write.model_facts import ModelFacts
-    from reporter.write.redact import Gate
-    from reporter.write.report import Report
+    from reporter.write.attached.attached import Attached
+    from reporter.write.privacy.model_copy import Copied
+    from reporter.write.privacy.redact import Gate
+    from reporter.write.report.model_facts import ModelFacts
+    from reporter.write.report.report import Report
     from reporter.write.repro import Generated, Repro
 
 STEPS = 12  # of progress

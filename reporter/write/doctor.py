@@ -14,7 +14,7 @@ from reporter.measure import label
 from reporter.measure.devices import product
 from reporter.measure.record import Device
 from reporter.understand.usable import Obstacle, expected, obstacles
-from reporter.write.redact import redact
+from reporter.write.privacy.redact import redact
 
 if TYPE_CHECKING:
     from reporter.measure.answers import Phone

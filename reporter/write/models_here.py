@@ -8,7 +8,7 @@ from migrate import AnereportError
 from reporter.measure import results
 from reporter.measure.identity import identify
 from reporter.measure.record import Record
-from reporter.write.unattached import MODELS as MODELS
+from reporter.write.report.unattached import MODELS as MODELS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,9 +21,9 @@ from reporter.understand.agreement_words import statements
 from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
 from reporter.understand.verdict import sides
-from reporter.write.questions import questions
-from reporter.write.removed import removals
-from reporter.write.unattached import unattached
+from reporter.write.privacy.removed import removals
+from reporter.write.report.questions import questions
+from reporter.write.report.unattached import unattached
 
 LONGEST = 200  # characters of a name that are shown
 LONGEST_SENTENCE = 600  # of a sentence that holds names

@@ -18,7 +18,7 @@ from reporter.measure.identity import identify
 from reporter.measure.inputs import Schedule
 from reporter.measure.simulate import ONCE, lacks, simulate
 from reporter.progress import Progress, Silent
-from reporter.write.bundle import OutputError, check_free, growing_folder, new_file, partial
+from reporter.write.files.bundle import OutputError, check_free, growing_folder, new_file, partial
 from reporter.write.models_here import MODELS, models_in
 
 if TYPE_CHECKING:

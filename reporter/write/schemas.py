@@ -10,7 +10,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from migrate import AnereportError
 from reporter.measure import record
 from reporter.understand import manifest, migrated, shrunk
-from reporter.write import report, zip_manifest
+from reporter.write.report import report
+from reporter.write.zipped import zip_manifest
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue

@@ -17,7 +17,8 @@ from peaks import rise_of
 from torch import nn
 
 from migrate.coreml import coremltools, proto
-from reporter.write import create, migration
+from reporter.write import create
+from reporter.write.migration import migration
 
 VGG_16 = (1, 1, "pool", 2, 2, "pool", 4, 4, 4, "pool", 8, 8, 8, "pool", 8, 8, 8, "pool")
 FLOAT32 = 65568  # ArrayFeatureType.ArrayDataType

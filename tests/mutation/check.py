@@ -36,18 +36,18 @@ GROUPS = {  # files, how many are drawn, and the tests that see them beside the 
     "signatures": (("reporter/understand/signatures/*.py",), 34, ("tests/reporter/understand",)),
     "redact": (
         (
-            "reporter/write/redact.py", "reporter/measure/redaction.py",
+            "reporter/write/privacy/redact.py", "reporter/measure/redaction.py",
             "reporter/measure/paths.py", "reporter/measure/private.py",
         ),
         34,
-        ("tests/reporter/write/test_redact.py", "tests/reporter/write/test_privacy.py"),
+        ("tests/reporter/write/privacy/test_redact.py", "tests/reporter/write/test_privacy.py"),
     ),
 }  # fmt: skip
 MIRRORS = {
     "migrate/layers/lstm.py": "tests/migrate/layers/test_recurrent.py",
-    "reporter/measure/redaction.py": "tests/reporter/write/test_redact.py",
-    "reporter/measure/paths.py": "tests/reporter/write/test_redact.py",
-    "reporter/measure/private.py": "tests/reporter/write/test_redact.py",
+    "reporter/measure/redaction.py": "tests/reporter/write/privacy/test_redact.py",
+    "reporter/measure/paths.py": "tests/reporter/write/privacy/test_redact.py",
+    "reporter/measure/private.py": "tests/reporter/write/privacy/test_redact.py",
 }
 SECONDS = 300  # of the tests of one mutant, at most; a mutant may loop for ever
 

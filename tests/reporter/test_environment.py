@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import migrate
 from reporter import cli, environment
 from reporter.write import lint
-from reporter.write import migration as migrating
+from reporter.write.migration import migration as migrating
 
 ROOT = Path(__file__).resolve().parents[2]
 THREAD = ROOT / "samples" / "thread-720810.txt"

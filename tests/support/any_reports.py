@@ -8,7 +8,7 @@ from migrate import Options
 from reporter.understand.assessment import Assessment
 from reporter.understand.diagnosis import Diagnosis
 from reporter.understand.signatures import Signature
-from reporter.write.report import SCHEMA, Report
+from reporter.write.report.report import SCHEMA, Report
 
 ASSESSED = st.dictionaries(st.sampled_from(["cpu", "ane"]), st.from_type(Assessment))
 NUMBERS = st.floats() | st.integers() | st.text().filter(lambda x: x not in ("NaN", "Infinity"))

@@ -15,7 +15,7 @@ from migrate.coreml import coremltools, proto
 from reporter.measure import record
 from reporter.measure.record import Device, Failure, Plan, PlannedOperation, Run, Tensor
 from reporter.measure.simulate import simulate, values
-from reporter.write.redact import redact
+from reporter.write.privacy.redact import redact
 
 ct = coremltools()
 FLOAT32 = 65568

@@ -7,7 +7,7 @@ import json
 from rule_devices import record
 
 from reporter.measure.record import dumps
-from reporter.write import shrink
+from reporter.write.variants import shrink
 
 
 class Shrink:

@@ -12,8 +12,8 @@ from reporter.understand.diagnosis import Diagnosis
 from reporter.understand.divergence import Metrics, Row, Table
 from reporter.understand.migrated import Variant
 from reporter.understand.unit_result import UnitResult
-from reporter.write.model_facts import LayerFact, ModelFacts
-from reporter.write.report import MigrationFacts, Report
+from reporter.write.report.model_facts import LayerFact, ModelFacts
+from reporter.write.report.report import MigrationFacts, Report
 from reporter.write.repro import Repro
 
 TORCH = "computed here: the network as a torch module in float64"

@@ -12,7 +12,7 @@ from reporter.measure.record import Failure, Plan, PlannedOperation, Run, Tensor
 from reporter.understand.manifest import Entry, Expected, Manifest, load
 from reporter.understand.reading import readings
 from reporter.understand.reading_words import sentences
-from reporter.write import variants
+from reporter.write.variants import variants
 
 
 class Set:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from reporter.understand.comparison import Comparison
     from reporter.understand.sketch import Sketch
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 OUTPUTS = 3  # the worst, which are drawn
 LONGEST = 80  # characters of a name

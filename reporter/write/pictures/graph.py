@@ -11,7 +11,7 @@ from reporter.write.rendering import extent
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from reporter.write.model_facts import FeatureFact, ModelFacts
+    from reporter.write.report.model_facts import FeatureFact, ModelFacts
 
 MOST = 64  # boxes of a network that is drawn whole
 ENDS = 5  # boxes at each end of one that is not

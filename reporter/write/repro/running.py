@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import migrate
 from reporter.measure.identity import ModelIdentity, identify
-from reporter.write import model_texts
+from reporter.write.privacy import model_texts
 from reporter.write.repro.facts import Kind, Repro, Weights, file_of
 from reporter.write.repro.layer_text import without_notes, without_weights
 

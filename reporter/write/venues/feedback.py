@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from reporter.understand.unit_result import NOT_MEASURED
 from reporter.understand.verdict import WORSE
-from reporter.write import notes
 from reporter.write.rendering import blocks, render
-from reporter.write.systems import builds, platform, titled
+from reporter.write.report import notes
+from reporter.write.report.systems import builds, platform, titled
 from reporter.write.venues import fixed_width
 from reporter.write.venues.fitting import answers, with_answers
 
 if TYPE_CHECKING:
     from reporter.understand.unit_result import UnitResult
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 FILE = "feedback.txt"
 TITLE_LIMIT, DESCRIPTION_LIMIT = 255, 4096  # of the web form, by a third party's account

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reporter.write.questions import questions
 from reporter.write.rendering import plain, plain_long
+from reporter.write.report.questions import questions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 ASKED = "asked"  # the part in whose place the answers stand
 SHORT = "short_"  # begins the name of a part that another gives way to

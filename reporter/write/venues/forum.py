@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from migrate import AnereportError
-from reporter.write import notes
 from reporter.write.rendering import blocks
-from reporter.write.systems import titled
+from reporter.write.report import notes
+from reporter.write.report.systems import titled
 from reporter.write.venues import fixed_width
 from reporter.write.venues.fitting import answers, with_answers
 
 if TYPE_CHECKING:
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 FILE = "forum.md"
 LEAST = 4000  # characters that the headline and the shortest table may need

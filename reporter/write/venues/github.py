@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reporter.write.rendering import render
-from reporter.write.systems import titled
+from reporter.write.report.systems import titled
 from reporter.write.venues import fixed_width
 
 if TYPE_CHECKING:
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 FILE = "github.md"
 

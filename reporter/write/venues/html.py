@@ -10,7 +10,7 @@ from reporter.write.rendering import render
 from reporter.write.venues import markdown
 
 if TYPE_CHECKING:
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 FILE = "report.html"
 REPRODUCE, DETAILS = "<h2>Reproduce</h2>", "<h2>Details</h2>"  # no text has one: it is escaped

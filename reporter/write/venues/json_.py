@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reporter.write import report_file
+from reporter.write.report import report_file
 
 if TYPE_CHECKING:
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 FILE = report_file.FILE
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reporter.understand.assessment import CAVEAT
-from reporter.write import notes
 from reporter.write.rendering import render
+from reporter.write.report import notes
 
 if TYPE_CHECKING:
-    from reporter.write.report import Report
+    from reporter.write.report.report import Report
 
 FILE = "report.md"
 

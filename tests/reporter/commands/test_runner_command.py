@@ -9,7 +9,7 @@ from small_block import small_block
 from typer.testing import CliRunner
 
 from reporter import cli
-from reporter.write import runner
+from reporter.write.runner import runner
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from migrations import model
 from typer.testing import CliRunner
 
 from reporter.cli import app
-from reporter.write import checks, repro
+from reporter.write import repro
+from reporter.write.zipped import checks
 
 REBUILT = repro.Repro("", "anereport", "executed: not in this test", rebuilds=True)
 

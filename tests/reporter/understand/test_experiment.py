@@ -31,7 +31,7 @@ from reporter.measure.inputs import Schedule
 from reporter.measure.record import Device
 from reporter.measure.simulate import simulate
 from reporter.understand import experiment
-from reporter.write import migration
+from reporter.write.migration import migration
 
 coremltools()
 from coremltools.models import datatypes  # noqa: E402  after the quiet import

@@ -14,7 +14,7 @@ from reporter.measure.identity import identify
 from reporter.measure.simulate import simulate
 from reporter.understand import migrated
 from reporter.understand.migrated import FeatureChange, MigrationError
-from reporter.write import migration
+from reporter.write.migration import migration
 
 GONE = object()
 

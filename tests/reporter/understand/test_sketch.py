@@ -14,7 +14,7 @@ import migrate
 from reporter.measure import simulate
 from reporter.understand import comparison
 from reporter.understand.reference import Referee
-from reporter.write.report_file import tree
+from reporter.write.report.report_file import tree
 
 DRAW = np.random.RandomState(0)
 

@@ -12,7 +12,7 @@ import migrate
 from reporter.measure import inputs
 from reporter.understand.manifest import Entry, ManifestError, load
 from reporter.understand.variant_set import MODEL, PROGRAM, members, opened
-from reporter.write import variants
+from reporter.write.variants import variants
 
 
 @pytest.fixture(scope="module")

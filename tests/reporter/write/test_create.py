@@ -23,8 +23,9 @@ from reporter.measure import record as records
 from reporter.measure.inputs import seeded
 from reporter.measure.simulate import simulate
 from reporter.understand.understood import Bounds
-from reporter.write import models_here, package_repro, repro
+from reporter.write import models_here, repro
 from reporter.write.create import Options, create
+from reporter.write.repro import package_repro
 
 coremltools()
 from coremltools.models import datatypes  # noqa: E402  after the quiet import

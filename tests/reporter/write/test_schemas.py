@@ -17,8 +17,12 @@ from small_reports import nothing
 
 from reporter.measure import record
 from reporter.measure.simulate import simulate
-from reporter.write import migration, report_file, schemas, variants, zip_manifest
-from reporter.write.zip_manifest import Member
+from reporter.write import schemas
+from reporter.write.migration import migration
+from reporter.write.report import report_file
+from reporter.write.variants import variants
+from reporter.write.zipped import zip_manifest
+from reporter.write.zipped.zip_manifest import Member
 
 WRITTEN = ("record", "migration", "variants", "shrink", "bundle")
 

@@ -11,9 +11,9 @@ from reporter.measure.identity import ModelIdentity
 from reporter.understand.comparison import Comparison, UnitResult
 from reporter.understand.divergence import Table
 from reporter.understand.explanation import Candidate, Explanation
-from reporter.write.model_facts import FeatureFact, LayerFact, ModelFacts
 from reporter.write.pictures import figures
-from reporter.write.report import Report
+from reporter.write.report.model_facts import FeatureFact, LayerFact, ModelFacts
+from reporter.write.report.report import Report
 from reporter.write.repro import Repro
 
 HOSTILE = "</svg>\u202e<script>`|" * 600

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from reporter.measure.identity import ModelIdentity
-from reporter.write.model_facts import FeatureFact, LayerFact, ModelFacts
 from reporter.write.pictures.graph import Graph, Node, graph, shortened
+from reporter.write.report.model_facts import FeatureFact, LayerFact, ModelFacts
 
 IDENTITY = ModelIdentity(
     name="T.mlmodel", kind="neuralNetwork", spec_version=4, sha256="0" * 64,

@@ -22,9 +22,9 @@ from reporter.understand.reference import PROGRAM_METHOD
 from reporter.understand.sides import Outcome, Placement, Side
 from reporter.understand.signatures import Signature
 from reporter.understand.verdict import Verdict
-from reporter.write.attached_shrink import ShrunkFacts
-from reporter.write.model_facts import FeatureFact, LayerFact, ModelFacts
-from reporter.write.report import (
+from reporter.write.attached.shrink import ShrunkFacts
+from reporter.write.report.model_facts import FeatureFact, LayerFact, ModelFacts
+from reporter.write.report.report import (
     DeviceFact,
     MigrationFacts,
     Missing,

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from markdown_pages import parsed, tables
 
-from reporter.write.questions import questions
 from reporter.write.rendering import plain_long, render
+from reporter.write.report.questions import questions
 from reporter.write.venues import feedback, forum, github, html, markdown
 
 FEW = settings(

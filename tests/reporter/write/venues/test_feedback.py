@@ -6,7 +6,7 @@ import re
 import pytest
 
 from reporter.understand.comparison import UnitResult
-from reporter.write.missing import Missing
+from reporter.write.report.missing import Missing
 from reporter.write.repro import Weights
 from reporter.write.venues import feedback
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_reports import measured, nothing
 
-from reporter.write.questions import questions
+from reporter.write.report.questions import questions
 from reporter.write.venues.fitting import LAST_TO_GO, answers, fitted, with_answers
 
 PARTS = {"head": "H" * 20, "notes": "N" * 30, "table": "T" * 40, "script": "S" * 50}

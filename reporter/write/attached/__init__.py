@@ -1,0 +1,1 @@
+"""What other commands left for a model, as its report carries it."""

@@ -1,0 +1,1 @@
+"""`anereport migrate`: ML Programs made, verified, judged, and told."""

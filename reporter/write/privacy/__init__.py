@@ -1,0 +1,1 @@
+"""The gate that every text passes, and copies of models and results that went through it."""

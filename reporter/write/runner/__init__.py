@@ -1,0 +1,1 @@
+"""`anereport runner`: an app that measures on iPhone and iPad."""

@@ -1,0 +1,1 @@
+"""`anereport variants`: edited networks, and the rounds of a shrink."""

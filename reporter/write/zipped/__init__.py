@@ -1,0 +1,1 @@
+"""A report's zip: made the same each time, opened without trust, verified."""
