@@ -28,7 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SEED = 720810
 GROUPS = {  # files, how many are drawn, and the tests that see them beside the mirrored ones
     "layers": (
-        ("migrate/layers/*.py",), 130, ("tests/migrate/layers", "tests/test_conformance.py"),
+        ("migrate/layers/*.py",), 130,
+        (
+            "tests/migrate/layers",
+            "tests/test_conformance.py::test_every_case_passes_but_those_proved_wrong",
+            "tests/test_conformance.py::test_every_fifth_case_passes_as_an_ml_program",
+        ),
     ),
     "weights": (("migrate/weights.py", "migrate/compressed.py"), 34, ("tests/migrate/layers",)),
     "envelope": (("migrate/envelope.py",), 34, ("tests/migrate", "tests/reporter/understand")),
@@ -109,13 +114,20 @@ def mirrored(file):
     return [path.parent] if path.parent.is_dir() else [beside] if beside.exists() else []
 
 
+def put(file, number):
+    """Put a mutant into this process, and into those that it starts (sitecustomize.py)."""
+    sys.meta_path.insert(0, Finder(module(file), file, number))
+    os.environ["MUTANT"] = f"{number} {file}"
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (Path(__file__).parent, ROOT)))
+
+
 def run(file, number, tests):
     """Run tests in a process with a mutant; return pytest's exit code, or -1 if it did not end."""
     process = os.fork()
     if process == 0:
         os.setsid()
         if number is not None:
-            sys.meta_path.insert(0, Finder(module(file), file, number))
+            put(file, number)
         import pytest
 
         quiet = open(os.devnull, "w")  # noqa: PTH123, SIM115  lives as long as the process
