@@ -157,13 +157,15 @@ def test_a_difference_beyond_float64():
 def test_the_worst_index():
     reference = np.zeros((1, 3, 2, 2))
     found = reference.copy()
-    found[0, 0, 0, 1] = 3  # the largest error
-    found[0, 2] = [[2, 2], [2.5, 2]]  # the worst channel
+    found[0, 0, 0, 1] = 4  # the largest error
+    found[0, 2] = [[2, 2], [2.5, 2]]  # the worst channel: 18.25 squared, the other's 16
     assert worst_index(found, reference) == 2 * 4 + 2
     assert worst_index(found.reshape(3, 4), reference) == 1  # no channels: the largest error
     assert worst_index(found.ravel(), reference) == 1
     assert worst_index(found, reference.reshape(2, 6)) == 10
     assert worst_index(reference, reference) == 0
+    assert worst_index(found * 1e200, reference) in (1, 2 * 4 + 2)  # squares overflow
+    assert worst_index(np.full((1, 2, 1, 1), 1.7e308), np.full((1, 2, 1, 1), -1.7e308)) == 0
 
 
 def test_the_worst_element_of_a_channel_is_not_that_of_another():
