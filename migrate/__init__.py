@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from migrate.coverage import layer_table
     from migrate.customs import custom_layers, load_custom
     from migrate.declared import Mismatch, corrected, differ_otherwise, mismatches, output_shapes
-    from migrate.envelope import Envelope, Rounding, channels, envelopes, rounded
+    from migrate.envelope import Envelope, channels, envelopes
     from migrate.envelope import K as ENVELOPE_K
     from migrate.errors import AnereportError, InputError, ModelError, UnsupportedError
     from migrate.evaluation import evaluate
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from migrate.overview import Operation, ProgramOverview, describe_program
     from migrate.package import save
     from migrate.program_envelope import program_envelopes
+    from migrate.rounding import Rounding, rounded
     from migrate.shrinking import SEEDS, Knob, Reducible, Reduction, Reductions
     from migrate.source import to_source
     from migrate.spec import load_spec
@@ -49,10 +50,10 @@ _HOMES = {
     "AnereportError": "errors",
     "ENVELOPE_K": "envelope.K",
     "Envelope": "envelope",
-    "Rounding": "envelope",
+    "Rounding": "rounding",
     "channels": "envelope",
     "envelopes": "envelope",
-    "rounded": "envelope",
+    "rounded": "rounding",
     "Counterfactuals": "counterfactuals",
     "Fault": "faults",
     "FaultError": "faults",

@@ -15,10 +15,10 @@ from torch.func import functional_call
 
 from migrate import features
 from migrate.dataflow import layers
-from migrate.envelope import rounded
 from migrate.interface import program_names
 from migrate.layer_map import END
 from migrate.mil.run import run_block, torch_dtype
+from migrate.rounding import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -77,7 +77,7 @@ class Comparer:
                 self.failures[f"not compared: {explained}"] = None
                 continue
             try:
-                self.rows += _rows(self.net, kind, variant, explained, outputs(inputs))
+                self.rows += _rows(kind, variant, explained, outputs(inputs))
             except AnereportError as error:
                 self.failures[f"{variant} is not compared on {kind} inputs: {error}"] = None
 
@@ -94,7 +94,7 @@ class Comparer:
 
 
 def _rows(
-    net: Model, kind: str, variant: str, explained: dict[str, Envelope], found: dict[str, Any]
+    kind: str, variant: str, explained: dict[str, Envelope], found: dict[str, Any]
 ) -> Iterator[Comparison]:
     for name, envelope in explained.items():
         values = np.asarray(found[name], np.float64)

@@ -27,6 +27,7 @@ from torch.func import functional_call
 from migrate import features
 from migrate.errors import AnereportError, ModelError, UnsupportedError
 from migrate.kept import unrounded
+from migrate.rounding import Rounding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 K = 8.0  # from simulated accumulators: at most 6.75 for the worst of them
 FEW = 8  # two healthy draws of so many errors differ K times once in some 500,000 channels
-LARGEST = 65504.0  # of float16
-PIECE = 2**18  # values that are looked at together
 
 
 @dataclass(frozen=True)
@@ -103,38 +102,6 @@ class Envelope:
         if not 0 < k < math.inf:
             raise AnereportError(f"k is a positive number, not {k}")
         return bool(np.all(self.ratio(values) <= k))
-
-
-class Rounding:
-    """A watch that rounds blobs to float16, and notes those that become infinite.
-
-    Those in `exempt` stay as they are.
-    """
-
-    def __init__(self, exempt: Collection[str] = ()) -> None:
-        self.exempt = exempt
-        self.beyond_range: dict[str, None] = {}
-
-    def __call__(self, name: str, value: Tensor) -> Tensor:
-        """Return the blob as float16 has it."""
-        result = value if name in self.exempt else rounded(value)
-        if (result.isinf() & value.isfinite()).any():
-            self.beyond_range[name] = None
-        return result
-
-
-def rounded(value: Tensor) -> Tensor:
-    """Return the values as float16 has them, infinite from 65520 on, in the tensor's own type.
-
-    A tensor of nothing but whole numbers up to 65504 stays as it is: they may be indices or sizes,
-    which no device rounds, and another word or size is no rounding error. Of data that happen to be
-    whole, that leaves the rounding beyond 2048 to the ulp below which no envelope is.
-    """
-    if not value.is_floating_point():
-        return value
-    pieces = torch.split(value.flatten(), PIECE)  # the first tells most often, and is small
-    whole = all(bool(((x == x.round()) & (x.abs() <= LARGEST)).all()) for x in pieces)
-    return value if whole else value.half().to(value.dtype)
 
 
 def envelopes(
@@ -205,11 +172,17 @@ def _run(
     with torch.no_grad(), net.watching(watch), _widened(net) if widens else nullcontext():
         own = () if widens else net.named_parameters()
         stored = {
-            name: watch(name, tensor.to(dtype if tensor.is_floating_point() else None, copy=True))
+            name: _watched(name, tensor, dtype, watch)
             for name, tensor in (*own, *net.named_buffers())
         }
         outputs = functional_call(net, stored, given)
     return _arrays(net.network, outputs if isinstance(outputs, tuple) else (outputs,))
+
+
+def _watched(name: str, tensor: Tensor, dtype: torch.dtype, watch: Watch) -> Tensor:
+    """Return a tensor of the module as the watch gives it, never the module's: it is written to."""
+    seen = watch(name, tensor.to(dtype if tensor.is_floating_point() else None))
+    return seen.clone() if seen is tensor else seen
 
 
 @contextmanager

@@ -25,9 +25,9 @@ from torch.func import functional_call
 
 from migrate import features
 from migrate.dataflow import joined, layers
-from migrate.envelope import LARGEST, rounded
 from migrate.errors import ModelError
 from migrate.kept import unrounded
+from migrate.rounding import LARGEST, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from migrate import features
-from migrate.envelope import rounded
 from migrate.errors import ModelError
 from migrate.replay_plan import plan
+from migrate.rounding import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

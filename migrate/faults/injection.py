@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from migrate import features
-from migrate.envelope import rounded
 from migrate.faults.catalogue import FAULTS, Counterfactual, Fault, FaultError, all_faults
 from migrate.faults.site import Place, Site, places
+from migrate.rounding import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
-from migrate.envelope import LARGEST
 from migrate.faults.catalogue import counterfactual
 from migrate.faults.of_products import ALONG_CHANNELS, bias_only
+from migrate.rounding import LARGEST
 
 if TYPE_CHECKING:
     from torch import Tensor

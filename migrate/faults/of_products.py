@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from migrate.envelope import LARGEST
 from migrate.faults.catalogue import counterfactual
+from migrate.rounding import LARGEST
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from migrate.envelope import LARGEST
 from migrate.layers.elementwise import DEFAULT_EPSILON
 from migrate.layers.normalization import SMALLEST_BATCHNORM_EPSILON
 from migrate.linting.finding import INFO, WARNING, Place
 from migrate.linting.registry import rule
 from migrate.linting.scene import together
 from migrate.ranges import LEAST, LEAST_NORMAL
+from migrate.rounding import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 import migrate
+from reporter.measure.serialized import serialized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CHUNK = 1 << 20  # bytes
 
 
 class ModelIdentity(BaseModel):
@@ -34,23 +40,19 @@ def identify(path: Path) -> ModelIdentity:
     spec = migrate.load_spec(path)
     weight_files = _weight_files(path)
     if path.is_dir():
-        digest = _digest(spec.SerializeToString(deterministic=True), weight_files)
+        digest = _digest(serialized(spec), weight_files)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     else:
-        digest, size = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
+        digest, size = _digest((), [path]), path.stat().st_size
+    spec.description.ClearField("metadata")
     return ModelIdentity(
         name=path.name,
         kind=spec.WhichOneof("Type"),
         spec_version=spec.specificationVersion,
         sha256=digest,
-        sha256_without_metadata=_digest(_without_metadata(spec), weight_files),
+        sha256_without_metadata=_digest(serialized(spec), weight_files),
         size=size,
     )
-
-
-def _without_metadata(spec: Any) -> bytes:
-    spec.description.ClearField("metadata")
-    return spec.SerializeToString(deterministic=True)
 
 
 def _weight_files(path: Path) -> list[Path]:
@@ -61,10 +63,17 @@ def _weight_files(path: Path) -> list[Path]:
     return sorted(weights, key=lambda file: file.name)
 
 
-def _digest(spec: bytes, files: list[Path]) -> str:
-    digest = hashlib.sha256(spec)
+def _digest(pieces: Iterable[bytes], files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
     for file in files:
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
+        for chunk in _chunks(file):
+            digest.update(chunk)
     return digest.hexdigest()
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk

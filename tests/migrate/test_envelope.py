@@ -12,7 +12,8 @@ from networks import network
 import migrate
 from migrate import AnereportError, InputError, ModelError, UnsupportedError
 from migrate.coreml import proto
-from migrate.envelope import FEW, Envelope, K, Rounding, channels, envelopes, rounded
+from migrate.envelope import FEW, Envelope, K, channels, envelopes
+from migrate.rounding import Rounding, rounded
 
 RNG = np.random.RandomState(0)
 KERNEL = RNG.randn(4, 3, 3, 3).astype(np.float32)

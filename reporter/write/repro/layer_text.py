@@ -64,10 +64,15 @@ def literal(text: str) -> str:
 def without_weights(message: Any) -> Any:
     """Return a copy of a layer, or of a whole spec, whose weights are cleared."""
     copy = _copy(message)
-    for _, found in _messages(copy):
+    clear_weights(copy)
+    return copy
+
+
+def clear_weights(message: Any) -> None:
+    """Clear the weights of a layer, or of a whole spec, in place."""
+    for _, found in _messages(message):
         if found.DESCRIPTOR.name == "WeightParams":
             found.Clear()
-    return copy
 
 
 def without_notes(message: Any) -> Any:

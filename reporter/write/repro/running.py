@@ -16,7 +16,7 @@ import migrate
 from reporter.measure.identity import ModelIdentity, identify
 from reporter.write.privacy import model_texts
 from reporter.write.repro.facts import Kind, Repro, Weights, file_of
-from reporter.write.repro.layer_text import without_notes, without_weights
+from reporter.write.repro.layer_text import clear_weights, without_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,12 +47,11 @@ def execute(script: str, model: Path, kinds: Sequence[Kind] = SEEDED) -> Repro:
     seeded, *others = found
     if seeded.spec is None:
         return failed(script, seeded.output)
-    bare = without_weights(seeded.spec)
     repro = _judged(script, seeded.output, seeded.spec, original)
     weights = [Weights(b.kind, file_of(b.kind), identity=b.identity) for b in found if b.spec]
     status = repro.status
     for built in others:
-        same = built.spec and without_weights(built.spec) == bare
+        same = built.spec and _bared(built.spec) == _bared(seeded.spec)
         found_so = "likewise" if same else f"FAILED: {_last_line(built.output)}"
         status += f"; with {built.kind} weights {found_so}"
     return replace(repro, weights=tuple(weights), status=status)
@@ -86,11 +85,11 @@ def executed() -> str:
 
 
 def _judged(script: str, output: str, rebuilt: Any, original: Any) -> Repro:
-    """Return what the comparison shows; the texts of both specs, which may be large, are lost."""
+    """Return what the comparison shows; both specs, which may be large, lose texts and weights."""
     for spec in (rebuilt, original):
         model_texts.clear(spec)
     same_weights = bool(rebuilt == original)
-    a, b = without_weights(rebuilt), without_weights(original)
+    a, b = _bared(rebuilt), _bared(original)
     noted = same_weights or a == b
     same = noted or without_notes(a) == without_notes(b)
     weights = "the model's own weights" if same_weights else "seeded weights in place of its own"
@@ -100,12 +99,20 @@ def _judged(script: str, output: str, rebuilt: Any, original: Any) -> Repro:
     return Repro(script, "anereport", status, output, rebuilds=same, own_weights=same_weights)
 
 
+def _bared(spec: Any) -> Any:
+    """Return the spec itself, its texts and weights cleared: a copy may be too large."""
+    model_texts.clear(spec)
+    clear_weights(spec)
+    return spec
+
+
 def from_user(path: Path, run: bool) -> Repro:
     """Return the user's own script; it is executed only if `run` is set."""
     try:
         script = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise migrate.AnereportError(f"cannot read the script {path}: {error}") from error
+        said = error.strerror if isinstance(error, OSError) else error
+        raise migrate.AnereportError(f"cannot read the script {path}: {said}") from error
     if not run:
         return Repro(script, "the user", "not executed: bundled as given (--run-script runs it)")
     code, output = _run_file(path.resolve(), path.resolve().parent, os.environ)

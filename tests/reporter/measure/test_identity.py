@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 
 import pytest
 
@@ -108,6 +109,35 @@ def test_a_package_in_which_something_differs(program, tmp_path):
     bare = identify(package(tmp_path / "d.mlpackage", program, weights))
     assert bare.sha256 != first.sha256
     assert bare.sha256_without_metadata == first.sha256_without_metadata
+
+
+def test_the_real_models(shared_models):
+    for path in shared_models.glob("*.mlmodel"):
+        found = identify(path)
+        assert found.sha256 == sha(path.read_bytes())
+        assert found.sha256_without_metadata == sha(cleared(migrate.load_spec(path)))
+
+
+@pytest.mark.parametrize("packaged", [False, True])
+def test_neither_the_file_nor_the_spec_is_held_whole(spec, tmp_path, monkeypatch, packaged):
+    for i in range(10):
+        weights = spec.neuralNetwork.layers.add().innerProduct.weights
+        weights.float16Value = bytes([i]) * 5_000_000
+    path = tmp_path / "m.mlmodel"
+    if packaged:
+        path = package(tmp_path / "m.mlpackage", spec, {"a.bin": bytes(50_000_000)})
+    else:
+        save(spec, path)
+    expected = identify(path)
+    parsed = migrate.load_spec(path)
+    monkeypatch.setattr(migrate, "load_spec", lambda _: parsed)  # which reads the file whole
+    tracemalloc.start()
+    found = identify(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == expected
+    assert found.size > 50_000_000
+    assert peak < 15_000_000
 
 
 def test_what_is_no_model(tmp_path):
