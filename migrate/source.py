@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 CLASS_LENGTH = 40
+RUFF = (
+    sys.executable, "-m", "ruff", "format", "--isolated", "--no-cache",
+    "--target-version", "py310", "--line-length", str(WIDTH),
+)  # fmt: skip
 
 
 class SourceError(AnereportError):
@@ -158,11 +162,7 @@ def _label(value: str | int) -> str:
 
 def _formatted(text: str) -> str:
     """Return the text as `ruff format` lays it out."""
-    command = [
-        sys.executable, "-m", "ruff", "format", "--isolated", "--no-cache",
-        "--target-version", "py310", "--line-length", str(WIDTH), "-",
-    ]  # fmt: skip
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run([*RUFF, "-"], input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SourceError(f"ruff could not lay out model.py: {done.stderr.strip()}")
     return done.stdout

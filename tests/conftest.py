@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import numpy as np
 import pytest
+from longest import longest_first
 
 from migrate.coreml import coremltools, proto
 
@@ -24,6 +26,10 @@ hypothesis.settings.load_profile("no deadline")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,6 +52,16 @@ def _own_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setattr(tempfile, "tempdir", None)  # asked for again
         yield
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_collections() -> None:
+    """Keep the collector off what lives as long as the tests do.
+
+    coremltools collects after every conversion, which took longer than the conversion itself.
+    """
+    coremltools()
+    gc.freeze()
 
 
 BUILT: dict[tuple[str, str], tuple[tuple[int, str], dict[str, bytes]]] = {}
@@ -80,7 +96,7 @@ def _each_script_runs_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_models() -> Path:
     """The folder of real models; the test is skipped where it is not present."""
     folder = SHARED / "models"
@@ -223,12 +239,11 @@ def differences_outside(tmp_path):
     import migrate
 
     def compare(cases):
-        folders, expected = [], []
-        for i, (model, calls, *custom) in enumerate(cases):
-            folder = tmp_path / f"source{i}"
-            net = migrate.to_torch(model, *custom)
-            migrate.to_source(net, folder)
-            folders.append(folder)
+        folders = [tmp_path / f"source{i}" for i in range(len(cases))]
+        nets = [migrate.to_torch(model, *custom) for model, _, *custom in cases]
+        _write_sources(nets, folders)
+        expected = []
+        for net, (_, calls, *_) in zip(nets, cases, strict=True):
             outputs = []
             for inputs in calls:
                 torch.manual_seed(0)
@@ -242,6 +257,19 @@ def differences_outside(tmp_path):
         return [_difference(g, e) for g, e in zip(got, expected, strict=True)]
 
     return compare
+
+
+def _write_sources(nets: list[Any], folders: list[Path]) -> None:
+    """Do what to_source does for each, but let one process lay all of them out."""
+    from migrate import source
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_formatted", lambda text: text)
+        for net, folder in zip(nets, folders, strict=True):
+            source.to_source(net, folder)
+    files = [folder / "model.py" for folder in folders]
+    done = subprocess.run([*source.RUFF, *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def _difference(got: Any, expected: Any) -> str | None:

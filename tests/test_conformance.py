@@ -6,6 +6,7 @@ proved here from the case's own data; the product knows nothing of them.
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import json
@@ -64,17 +65,38 @@ COMPUTED_RANK = {
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no shared conformance cases here")
 
 
-def case(name):
+@functools.cache
+def contents():
+    """Return the archive's members, read at once: its directory alone takes 10 ms to open."""
     with zipfile.ZipFile(FOLDER / "cases.zip") as archive:
-        spec = proto("Model_pb2").Model()
-        spec.ParseFromString(archive.read(f"{name}/model.mlmodel"))
-        arrays = np.load(io.BytesIO(archive.read(f"{name}/data.npz")))
-        return spec, {key: arrays[key] for key in arrays.files}
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def case_names():
+    return sorted({entry.split("/")[0] for entry in contents()})
+
+
+def case(name):
+    spec = proto("Model_pb2").Model()
+    spec.ParseFromString(contents()[f"{name}/model.mlmodel"])
+    arrays = np.load(io.BytesIO(contents()[f"{name}/data.npz"]))
+    return spec, {key: arrays[key] for key in arrays.files}
+
+
+# The script named first runs with all imported that collections need not look at (conftest.py).
+RUN = """
+import gc, runpy, sys
+from migrate.coreml import coremltools
+coremltools()
+gc.freeze()
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def failures(tmp_path, *options):
     result = tmp_path / "result.json"
-    command = [sys.executable, str(FOLDER / "check.py"), "--json", str(result), *options]
+    command = [sys.executable, "-c", RUN, FOLDER / "check.py", "--json", result, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert result.exists(), done.stderr[-2000:]
     return json.loads(result.read_text())["failures"]
@@ -171,14 +193,11 @@ def runs(net, inputs):
 
 def test_the_source_of_every_case_computes_the_same_bits_without_this_project(differences_outside):
     cases, other_shapes = {}, 0
-    with zipfile.ZipFile(FOLDER / "cases.zip") as archive:
-        for name in sorted({entry.split("/")[0] for entry in archive.namelist()}):
-            spec = proto("Model_pb2").Model()
-            spec.ParseFromString(archive.read(f"{name}/model.mlmodel"))
-            arrays = np.load(io.BytesIO(archive.read(f"{name}/data.npz")))
-            calls = calls_of(migrate.to_torch(spec), arrays)
-            cases[name] = (spec, calls)
-            other_shapes += len(calls) > 1
+    for name in case_names():
+        spec, arrays = case(name)
+        calls = calls_of(migrate.to_torch(spec), arrays)
+        cases[name] = (spec, calls)
+        other_shapes += len(calls) > 1
     assert other_shapes > 30
     found = dict(zip(cases, differences_outside(list(cases.values())), strict=True))
     assert {name: why for name, why in found.items() if why} == {}
@@ -205,10 +224,8 @@ def test_flexible_ml_programs_follow_the_shape():
 
 
 def flexible_cases():
-    with zipfile.ZipFile(FOLDER / "cases.zip") as archive:
-        names = sorted({entry.split("/")[0] for entry in archive.namelist()})
     return [
         name
-        for name in names
+        for name in case_names()
         if any(f.shapes or f.ranges for f in migrate.read(case(name)[0]).inputs)
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from published import seeded
 from torch.nn import functional as F
 
 import migrate
 from migrate import InputError, UnsupportedError
-from migrate.feature_types import default_shape
 
 MODELS = {
     "blazeface_short": {"scores": None, "regression": None},
@@ -39,11 +39,6 @@ def load(shared_models):
         return migrate.to_torch(path)
 
     return load_model
-
-
-def seeded(feature, shape=None):
-    values = np.random.RandomState(0).uniform(size=shape or default_shape(feature))
-    return np.round(255 * values) if feature.kind == "image" else values
 
 
 def default_inputs(net):
@@ -174,49 +169,3 @@ def test_mnist_by_hand(load):
         return exponentials / exponentials.sum()
 
     agrees(load("mnist_cnn"), network, 1 / 255)  # at 255 one class takes it all
-
-
-# --- as ML Programs
-
-OTHER_SHAPES = {
-    "blazeface_short": {"input": (1, 3, 512, 512)},
-    "posenet_mobilenet075": {"image": (1, 3, 257, 257)},
-    "kraken_blla": {"input": (1, 3, 1800, 100)},
-}
-
-
-class GroupNorm(torch.nn.GroupNorm):
-    """Kraken's custom layer, whose weights are the scale and the shift of each channel."""
-
-    def __init__(self, params):
-        channels = params.parameters["in_channels"].intValue
-        super().__init__(params.parameters["num_groups"].intValue, channels)
-        for parameter, stored in zip((self.weight, self.bias), params.weights, strict=True):
-            values = torch.tensor(list(stored.floatValue))
-            setattr(self, "weight" if parameter is self.weight else "bias",
-                    torch.nn.Parameter(values, requires_grad=False))  # fmt: skip
-
-
-def numbers(value):
-    return np.array(list(value.values()) if isinstance(value, dict) else value)
-
-
-@pytest.mark.parametrize("name", [*MODELS, "kraken_blla"])
-def test_its_ml_program_gives_what_the_module_gives(shared_models, name):
-    """Within what rounding explains: of float32 in an fp32 program, of float16 in an fp16 one."""
-    path = shared_models / f"{name}.mlmodel"
-    if not path.exists():
-        pytest.skip(f"no {name} here")
-    custom = {"groupnorm": GroupNorm}
-    net = migrate.to_torch(path, custom)
-    choices = [default_inputs(net)]
-    if name in OTHER_SHAPES:
-        features = {feature.name: feature for feature in net.network.inputs}
-        choices.append({n: seeded(features[n], s) for n, s in OTHER_SHAPES[name].items()})
-    for precision in migrate.PRECISIONS:
-        program = migrate.to_mlprogram(path, precision, custom=custom)
-        for inputs in choices if precision == "fp32" else choices[:1]:
-            outputs = migrate.evaluate(program, inputs)
-            for output, envelope in migrate.envelopes(net, inputs, precision).items():
-                given = numbers(outputs[output]).reshape(envelope.reference.shape)
-                assert envelope.within(given), (precision, output, envelope.ratio(given).max())

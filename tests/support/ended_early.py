@@ -6,6 +6,7 @@ or removing it. The process is killed right before the operation of a given numb
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -70,10 +71,11 @@ def serve():
 
     from migrate.coreml import proto
 
-    for module in ("create", "migration", "run", "runner", "shrink"):
+    for module in ("create", "migration.migration", "run", "runner.runner", "variants.shrink"):
         importlib.import_module(f"reporter.write.{module}")
     proto("Model_pb2")
     torch.set_num_threads(1)
+    gc.freeze()  # a collection would copy the pages that a fork shares
     for line in sys.stdin:
         folder, at, limit, *arguments = json.loads(line)
         print(json.dumps(_forked(arguments, Path(folder), at, limit)), flush=True)
