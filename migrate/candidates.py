@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from migrate.affine import affine, chains
 from migrate.dataflow import Flow, Node, layers
-from migrate.layers.recurrent import GRU, mil_gru_order
+from migrate.layers.gru import GRU, mil_gru_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from migrate.mil.program import every_operation
 from migrate.mil.run import run_block
 from migrate.mlprogram import scope
 
@@ -98,14 +99,6 @@ def _uses(block: Any) -> Iterator[tuple[Any, str, Any]]:
         yield None, "result", var
 
 
-def operations(block: Any) -> Iterator[Any]:
-    """Yield the operations of a block and of the blocks inside it, in order."""
-    for operation in block.operations:
-        yield operation
-        for inner in operation.blocks:
-            yield from operations(inner)
-
-
 def is_constant(operation: Any) -> bool:
     """Tell whether an operation is a constant, compressed or not."""
     return bool(operation.op_type == "const" or operation.op_type.startswith("constexpr_"))
@@ -128,6 +121,6 @@ def scopes(program: Any) -> dict[str, list[str]]:
         return {}
     return {
         var.name: scope(operation)
-        for operation in operations(pymil.functions["main"])
+        for operation in every_operation(pymil.functions["main"])
         for var in operation.outputs
     }

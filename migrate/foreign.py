@@ -17,9 +17,14 @@ KINDS = (  # how a file begins, and what it is then
     (rb"\x1f\x8b", f"compressed by gzip: {UNPACK}"),
     (rb"\x80[\x02-\x05]", f"a pickle, as PyTorch writes them: {CONVERT}"),
     (rb"\x89HDF\r\n", f"an HDF5 file, as Keras writes them: {CONVERT}"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture"),
+    (rb"%PDF", "a PDF"),
     (rb"....TFL3", f"a TensorFlow Lite model: {CONVERT}"),
 )
-ONNX = f"an ONNX model: {CONVERT}"  # its first bytes are those of other messages too
+NAMED = {  # what files are whose first bytes do not tell
+    ".onnx": f"an ONNX model: {CONVERT}",
+    ".mlpackage": "a file, and a package is a folder: copy the whole folder",
+}
 
 
 def what_it_is(path: Path) -> str:
@@ -28,4 +33,4 @@ def what_it_is(path: Path) -> str:
     with suppress(OSError), path.open("rb") as stream:
         head = stream.read(HEAD)
     found = (said for start, said in KINDS if re.match(start, head, re.DOTALL))
-    return next(found, ONNX if path.suffix == ".onnx" else "")
+    return next(found, "" if path.is_dir() else NAMED.get(path.suffix, ""))

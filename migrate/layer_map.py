@@ -14,10 +14,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from migrate.constants import is_constant, operations
+from migrate.constants import is_constant
 from migrate.dataflow import joined, layers
 from migrate.features import output_blobs
 from migrate.layers.control import Flow as ControlFlow
+from migrate.mil.program import every_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -133,7 +134,7 @@ def _stages(net: Any) -> dict[str, Interpreter]:
 def carried(function: Any, scopes: dict[str, list[str]], layout: Layout) -> Carried:
     """Return the operations that carry each layer."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for operation in operations(function):
+    for operation in every_operation(function):
         if not is_constant(operation) and operation.outputs[0].name in scopes:
             path = layout.home(scopes[operation.outputs[0].name])[0]
             found[path].append((operation.name, operation.op_type))

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from migrate.coreml import proto
 from migrate.errors import ModelError
 from migrate.feature_types import Feature, read_features
-from migrate.mil.program import name_of, program_spec, weights_folder
+from migrate.mil.program import every_operation, name_of, program_spec, weights_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 SYSTEMS = {
@@ -69,7 +68,7 @@ def describe_program(program: Any) -> ProgramOverview:
     function = spec.mlProgram.functions["main"]
     if function.opset not in function.block_specializations:
         raise ModelError(f"{name_of(program)} has no operations of its opset '{function.opset}'")
-    everything = list(_flatten(function.block_specializations[function.opset]))
+    everything = list(every_operation(function.block_specializations[function.opset]))
     _check_weights(program, everything)
     operations = tuple(_operation(o) for o in everything if o.type != "const")
     folder = weights_folder(program)
@@ -84,14 +83,6 @@ def describe_program(program: Any) -> ProgramOverview:
         labels=_labels(everything),
         weights_size=sum(file.stat().st_size for file in folder.glob("*.bin")),
     )
-
-
-def _flatten(block: Any) -> Iterator[Any]:
-    """Yield the operations of a block, those of inner blocks after the one that holds them."""
-    for operation in block.operations:
-        yield operation
-        for inner in operation.blocks:
-            yield from _flatten(inner)
 
 
 def _is_file(path: Path) -> bool:

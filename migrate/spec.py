@@ -17,6 +17,7 @@ KINDS = {
     "treeEnsembleClassifier": "tree ensemble classifier",
     "treeEnsembleRegressor": "tree ensemble regressor",
 }
+RESULTS = (".json", ".npz", ".npy", ".csv", ".txt")  # what they are kept in
 
 
 def load_spec(model: Any) -> Any:
@@ -65,7 +66,7 @@ def _parse(path: Path) -> Any:
 
 
 def _no_model(path: Path, why: str) -> str:
-    if path.suffix == ".json":
+    if path.suffix in RESULTS:
         return f"{path} is no model: results are given with --record, and the model by itself"
     if other := what_it_is(path):
         return f"{path} is not a Core ML model but {other}"

@@ -29,11 +29,6 @@ class Rule:
     source: str
     check: Check
 
-    @property
-    def about(self) -> str:
-        """What the rule looks for, in a line."""
-        return (self.check.__doc__ or "").strip().splitlines()[0]
-
 
 _RULES: dict[str, Rule] = {}
 

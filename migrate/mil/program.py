@@ -58,19 +58,18 @@ def _refuse_unknown(spec: Any) -> None:
     used: dict[str, None] = {}
     for function in spec.mlProgram.functions.values():
         for block in function.block_specializations.values():
-            used.update(dict.fromkeys(_types(block)))
+            used.update(dict.fromkeys(o.type for o in every_operation(block)))
     unknown = [name for name in used if name != "const" and name not in ops()]
     if unknown:
         raise UnsupportedError(f"operations that are not known: {', '.join(sorted(unknown))}")
 
 
-def _types(block: Any) -> list[str]:
-    found = []
+def every_operation(block: Any) -> Iterator[Any]:
+    """Yield the operations of a block, those of inner blocks after the one that holds them."""
     for operation in block.operations:
-        found.append(operation.type)
+        yield operation
         for inner in operation.blocks:
-            found.extend(_types(inner))
-    return found
+            yield from every_operation(inner)
 
 
 def _function(model: Any, spec: Any) -> Any:
