@@ -5,27 +5,37 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
 
-import typer
-from typer.core import TyperGroup
+from reporter.commands.ending import STOPPED, ending_at_once
 
-from reporter import environment
+with ending_at_once():
+    from reporter import environment
 
-if wrong := environment.wrong_python():  # the commands cannot even be imported then
-    sys.exit(f"anereport: {wrong}")
+    if wrong := environment.wrong_python():  # the commands cannot even be imported then
+        sys.exit(f"anereport: {wrong}")
 
-from reporter.commands.create import create
-from reporter.commands.doctor import doctor
-from reporter.commands.explain import explain
-from reporter.commands.lint import lint
-from reporter.commands.migrate import migrate
-from reporter.commands.run import run
-from reporter.commands.runner import runner
-from reporter.commands.schema import schema
-from reporter.commands.variants import variants
-from reporter.commands.verify import verify
+    from typing import Annotated, Any
 
+    import typer
+    from typer.core import TyperGroup
+
+    from reporter.commands.create import create
+    from reporter.commands.doctor import doctor
+    from reporter.commands.explain import explain
+    from reporter.commands.lint import lint
+    from reporter.commands.migrate import migrate
+    from reporter.commands.run import run
+    from reporter.commands.runner import runner
+    from reporter.commands.schema import schema
+    from reporter.commands.variants import variants
+    from reporter.commands.verify import verify
+
+REFUSED = {  # what the system says of a file that was given, and what to do then
+    errno.EACCES: "choose another place, or change its permissions",
+    errno.EPERM: "choose another place, or change its permissions",
+    errno.ELOOP: "give the file itself",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 REPORT, UNDERSTAND, MEASURE = "Report", "Understand", "Measure"
 
@@ -37,9 +47,9 @@ class Group(TyperGroup):
         """Run the command: an expected error ends with 1, a fault of ours with 3."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # Abort: at a question
             typer.echo("stopped", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(STOPPED) from None
         except Exception as error:
             code = _explain(error)
             if code is None:
@@ -77,6 +87,8 @@ def _expected(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in FULL:
         place = f" {error.filename}" if error.filename else ""
         return f"cannot write{place}: {error.strerror}: make room, there and where TMPDIR says"
+    if isinstance(error, OSError) and error.filename and error.errno in REFUSED:
+        return f"cannot use {error.filename}: {error.strerror}: {REFUSED[error.errno]}"
     if unfit := environment.unfit():
         return f"{type(error).__name__}: {error}; {unfit}"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from typing import Any
 
 TOOLS = ("anereport", "coremltools", "torch", "numpy")
@@ -62,6 +62,8 @@ def unfit() -> str:
 
 def collision() -> str:
     """Return what is wrong if the package `migrate` that is found is not ours; else nothing."""
+    from importlib.metadata import packages_distributions  # Python 3.10 has it first
+
     try:
         found: Any = importlib.import_module("migrate")
     except Exception as error:  # another one's, at whose import anything may happen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reporter.commands.options import Budget, Custom, Force, Inputs, Limit, Shape
-from reporter.commands.terminal import say_verdict, shown, the_model
+from reporter.commands.terminal import loading, say_verdict, shown, the_model
 
 if TYPE_CHECKING:
     from reporter.write.report.report import Report
@@ -99,7 +99,7 @@ def create(
 
     Example: anereport create Block.mlmodel --record record.json
     """
-    with shown():  # the imports take seconds
+    with loading():
         from reporter.measure.results import parse_shape
         from reporter.understand.understood import Bounds
         from reporter.write import create as creating

@@ -6,14 +6,18 @@ from typing import Annotated
 
 import typer
 
+from reporter.commands.terminal import loading, shown
+
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Tell what this machine is, what can be measured on it, and which iPhones are connected.
 
     Example: anereport doctor
     """
-    from reporter.write import doctor as examining
+    with loading():
+        from reporter.write import doctor as examining
 
-    found = examining.examine()
+    with shown():
+        found = examining.examine()
     for line in [examining.to_json(found)] if as_json else examining.lines(found):
         typer.echo(line)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reporter.commands.options import Budget, Custom, Limit, Shape
-from reporter.commands.terminal import shown
+from reporter.commands.terminal import load_tools, loading, shown
 
 
 def explain(
@@ -33,9 +33,12 @@ def explain(
     Of several devices it says on which the model fails and on which it passes.
     Example: anereport explain record.json --model Block.mlmodel
     """
-    from reporter.measure.results import parse_shape
-    from reporter.understand.explain import explain as said
-    from reporter.understand.understood import Bounds
+    with loading():
+        if model:
+            load_tools()
+        from reporter.measure.results import parse_shape
+        from reporter.understand.explain import explain as said
+        from reporter.understand.understood import Bounds
 
     wanted, bounds = parse_shape(shape) if shape else None, Bounds(tolerance, limit, budget)
     with shown() as progress:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reporter.commands.options import Custom
+from reporter.commands.terminal import load_tools, loading, shown
 
 
 def lint(
@@ -22,9 +23,12 @@ def lint(
 
     Exit code 1 if there is an error. Example: anereport lint Block.mlmodel
     """
-    from reporter.write import lint as linting
+    with loading():
+        load_tools()
+        from reporter.write import lint as linting
 
-    found = linting.findings(model, custom)
+    with shown():
+        found = linting.findings(model, custom)
     for line in [linting.to_json(model, found)] if as_json else linting.lines(found):
         typer.echo(line)
     if linting.failed(found, strict):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reporter.commands.options import Custom, Force, Records
-from reporter.commands.terminal import say_verdict, shown, the_model
+from reporter.commands.terminal import loading, say_verdict, shown, the_model
 
 
 def migrate(
@@ -64,11 +64,13 @@ def migrate(
     in a verdict: whether the newer backend avoids the bug. Example: anereport migrate Block.mlmodel
     """
     if layers:
-        from migrate import layer_table
+        with loading():
+            from migrate import layer_table
 
-        typer.echo(layer_table())
+            table = layer_table()
+        typer.echo(table)
         return
-    with shown():  # the imports take seconds
+    with loading():
         from migrate import OptionError, Options
         from reporter.write.migration import migration
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reporter.commands.options import Custom, Force, Inputs
-from reporter.commands.terminal import shown
+from reporter.commands.terminal import load_tools, loading, shown
 
 
 def run(
@@ -61,7 +61,9 @@ def run(
 
     Example: anereport run Block.mlmodel --out record.json
     """
-    from reporter.write import run as running
+    with loading():
+        load_tools()
+        from reporter.write import run as running
 
     options = running.Options(
         fault=simulate,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reporter.commands.options import Force
-from reporter.commands.terminal import shown
+from reporter.commands.terminal import load_tools, loading, shown
 
 
 def runner(
@@ -36,9 +36,11 @@ def runner(
 
     Example: anereport runner Block.mlmodel
     """
-    from reporter.write.rendering import size
-    from reporter.write.run import Options
-    from reporter.write.runner import runner as writing
+    with loading():
+        load_tools()
+        from reporter.write.rendering import size
+        from reporter.write.run import Options
+        from reporter.write.runner import runner as writing
 
     options = Options(inputs=inputs, seeds=seeds, repeats=repeats, controls=controls, force=force)
     with shown() as progress:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from reporter.commands.terminal import loading
+
 
 def schema(
     name: Annotated[
@@ -18,7 +20,8 @@ def schema(
     """
     import json
 
-    from reporter.write import schemas
+    with loading():
+        from reporter.write import schemas
 
     if name:
         typer.echo(json.dumps(schemas.of(name), indent=1))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from reporter.commands.ending import ending_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,24 @@ def shown() -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield Shown(bar)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Show that something is done while modules are imported, which takes seconds."""
+    with ExitStack() as bar:
+        bar.enter_context(shown())
+        with ending_at_once(bar.close):
+            yield
+
+
+def load_tools() -> None:
+    """Import what the work with a model needs, and imports only then, by `loading`."""
+    import torch  # noqa: F401
+
+    from migrate import coremltools
+
+    coremltools()
 
 
 class Shown:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reporter.commands.options import Custom, Force, Limit, Records
-from reporter.commands.terminal import shown
+from reporter.commands.terminal import loading, shown
 
 
 def variants(
@@ -37,7 +37,8 @@ def variants(
     Example: anereport variants Block.mlmodel --out variants
     """
     if shrink:
-        from reporter.write.variants import shrink as shrinking
+        with loading():
+            from reporter.write.variants import shrink as shrinking
 
         options = shrinking.Options(most, limit, custom, force)
         into = out or Path(shrinking.default_folder(model))
@@ -46,12 +47,17 @@ def variants(
         for sentence in said:
             typer.echo(sentence)
         return
-    from reporter.understand.reading_words import sentences
-    from reporter.write.attached.variants import default_folder
-    from reporter.write.variants import variants as writing
+    with loading():
+        from reporter.measure.results import record_files
+        from reporter.understand.assessment import check_limit
+        from reporter.understand.reading_words import sentences
+        from reporter.write.attached.variants import default_folder
+        from reporter.write.variants import variants as writing
 
     folder = out or Path(default_folder(model))
     if record:
+        check_limit(limit)  # and that there are records, before long work
+        record_files(record)
         with shown() as progress:
             if force or not folder.exists():
                 writing.write(model, folder, force, progress, custom)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reporter.commands.terminal import shown
+from reporter.commands.terminal import loading, shown
 
 
 def verify(
@@ -32,8 +32,9 @@ def verify(
 
     Example: anereport verify Block-report.zip
     """
-    from reporter.write.zipped.checks import BundleError
-    from reporter.write.zipped.verifying import verify as verified
+    with loading():
+        from reporter.write.zipped.checks import BundleError
+        from reporter.write.zipped.verifying import verify as verified
 
     with shown() as progress:
         found = verified(zipped, run_script, progress)

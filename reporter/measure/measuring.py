@@ -10,6 +10,7 @@ a new process: a unit has at most as many processes as there are inputs, and one
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 import time
@@ -76,16 +77,16 @@ def measure(
     it. A unit has so many `seconds`. Raises RecordError where there is no Core ML, and GivenError
     for custom layers, or for inputs that are not the model's.
     """
-    if not coreml.available():
-        raise RecordError(
-            f"Core ML runs on Macs and Apple devices only, so {model.name} cannot be measured "
-            "here: run this command on a Mac, or make an app for an iPhone or iPad with "
-            f"'anereport runner {model.name}'; --simulate writes a simulated record"
-        )
     if not seconds > 0:
         raise RecordError(f"--timeout is a number of seconds above 0, not {seconds:g}")
     schedule = schedule or Schedule()
     check_layers(model)
+    if not coreml.available():
+        raise RecordError(
+            f"Core ML runs on Macs and Apple devices only, so {model.name} cannot be measured "
+            "here: run this command on a Mac, or make an app for an iPhone or iPad with "
+            f"'anereport runner {shlex.quote(str(model))}'; --simulate writes a simulated record"
+        )
     if inputs:
         check_inputs(inputs, model)
     given = {USER: dict(inputs)} if inputs else scheduled(model, schedule)

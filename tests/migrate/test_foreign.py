@@ -41,6 +41,10 @@ FILES = [  # the first bytes of real formats, by their specifications or their o
     ("net.pkl", pickle.dumps([1]), "a pickle", "convert it"),
     ("net.h5", b"\x89HDF\r\n\x1a\n" + bytes(40), "an HDF5 file", "convert it"),
     ("net.tflite", b"\x1c\0\0\0TFL3" + bytes(40), "a TensorFlow Lite model", "convert it"),
+    ("net.mlpackage", b"\x08\x01\x12\x00", "a file, and a package is a folder", "copy the whole"),
+    ("net.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "a picture", ""),
+    ("net.mlmodel", b"\xff\xd8\xff\xe0\0\x10JFIF", "a picture", ""),
+    ("net.pdf", b"%PDF-1.7\n", "a PDF", ""),
     ("net.onnx", b"\x08\x07\x12\x07pytorch\x1a\x051.9.0", "an ONNX model", "convert it"),
 ]
 
@@ -90,7 +94,7 @@ def test_a_package_of_which_git_lfs_left_a_pointer(tmp_path):
 def test_a_model_and_a_record_that_are_taken_for_each_other(tmp_path, samples):
     with pytest.raises(record.RecordError, match="is a model, and no record: give it as the model"):
         record.load(samples / "Block.mlmodel")
-    path = tmp_path / "record.json"
-    path.write_text('{"schema": "anereport.record/1"}')
-    with pytest.raises(migrate.ModelError, match="is no model: results are given with --record"):
-        migrate.load_spec(path)
+    for name in ("record.json", "listing.txt", "results.npz"):
+        (tmp_path / name).write_text('{"schema": "anereport.record/1"}')
+        with pytest.raises(migrate.ModelError, match="is no model: results are given with --rec"):
+            migrate.load_spec(tmp_path / name)

@@ -460,7 +460,7 @@ def test_negatives_are_networks_without_an_error(name):
 
 def test_every_rule_says_in_a_line_what_it_finds_and_who_reported_it():
     for name, known in rules().items():
-        assert known.about.startswith("Find "), name
+        assert known.check.__doc__.startswith("Find "), name
         assert known.source == "no report known" or known.source.startswith("https://"), name
 
 

@@ -26,11 +26,13 @@ from typer.testing import CliRunner
 
 from migrate.coreml import coremltools, proto
 from reporter import cli
+from reporter.measure import measuring
 from reporter.measure import record as records
 from reporter.measure.simulate import simulate
 from reporter.understand import explanation
 from reporter.write import create as creating
 from reporter.write import repro
+from reporter.write.zipped import checks
 
 coremltools()
 from coremltools.models import datatypes  # noqa: E402  after the quiet import
@@ -742,10 +744,43 @@ def test_records_that_migrate_refuses(model):
 def test_measuring_needs_a_mac(model):
     line = refused("run", model, "--out", "r.json", words="Macs and Apple devices only")
     assert "--simulate" in line
+    Path("two words").mkdir()
+    model.rename("two words/m.mlmodel")
+    line = refused("run", "two words/m.mlmodel", "--out", "r.json", words="m.mlmodel cannot be")
+    assert "'anereport runner 'two words/m.mlmodel''" in line
+    refused("run", "absent.mlmodel", "--out", "r.json", words="no such file: absent.mlmodel")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["create", "run --simulate none", "migrate", "migrate --source-only", "variants",
+     "variants --shrink"],
+)  # fmt: skip
+def test_a_model_is_never_replaced_by_what_is_made_of_it(model, command):
+    Path("link").symlink_to(model)
+    for name in ("Tiny.mlmodel", "link"):
+        words = f"{name} is what is to be read: choose another with --out"
+        refused(*command.split(), "Tiny.mlmodel", "--out", name, "--force", words=words)
+
+
+def test_records_and_folders_are_not_replaced_by_what_is_made_of_them(model):
+    done("run", model, "--simulate", "none", "--out", "r.json")
+    done("variants", model, "--out", "v")
+    words = "is what is to be read"
+    given = ("--record", "r.json", "--out", "r.json", "--force")
+    refused("create", model, *given, words=words)
+    refused("migrate", model, *given, words=words)
+    refused("run", "v", "--simulate", "none", "--out", "v", "--force", words=words)
+
+
+def test_verify_takes_a_zip_that_is_there(model):
+    refused("verify", "absent.zip", words="no such file: absent.zip")
+    refused("verify", ".", words=". is a folder: give the zip that is in it")
 
 
 def test_a_script_that_does_not_exist(model):
-    refused("create", model, "--script", "no.py", words="cannot read the script no.py")
+    said = "cannot read the script no.py: No such file or directory"
+    refused("create", model, "--script", "no.py", words=said)
 
 
 def test_names_with_newlines_stay_one_sentence(here):
@@ -853,6 +888,38 @@ def test_help_groups_the_commands(here):
 def test_every_command_has_an_example(command):
     text = done(command, "--help", env={"COLUMNS": "200"}).stdout
     assert f"Example: anereport {command} " in text
+
+
+@pytest.fixture
+def examples(here, monkeypatch):
+    """What the examples name is here, and what would take long, or a Mac, is not done."""
+    block = tiny(here / "Block.mlmodel")
+    Path("record.json").write_text(records.dumps(simulate(block, "bias-only@conv")))
+    monkeypatch.setattr(measuring, "measure", lambda model, *rest, **more: simulate(model, "none"))
+    monkeypatch.setattr(checks, "repro", lambda *arguments: "not in this test")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_example_of_every_command_works(examples, command):
+    text = done(command, "--help", env={"COLUMNS": "200"}).stdout
+    (words,) = re.findall(r"Example: anereport (.+?) *\n", text)
+    if command == "verify":
+        done("create", "Block.mlmodel", "--budget", "0")
+        Path("Block-report/Block-report.zip").rename("Block-report.zip")
+    if "--out record.json" in words:
+        Path("record.json").unlink()
+    assert done(*words.split()).stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_that_teaches_a_shell_is_shown(here, shell):
+    code = "import sys; from reporter.cli import app; sys.argv[0] = 'anereport'; app()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "--show-completion", shell], capture_output=True, text=True,
+        timeout=60, check=True, env={**os.environ, **UNDETECTED},
+    )  # fmt: skip
+    assert f"_ANEREPORT_COMPLETE=complete_{shell}" in ended.stdout
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize(

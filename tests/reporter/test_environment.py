@@ -79,7 +79,12 @@ def test_the_versions_of_python_that_fit_are_those_of_the_package(monkeypatch, v
 
 
 def test_with_a_wrong_python_no_command_is_even_imported():
-    code = "import sys; sys.version_info = (3, 9, 18, 'final', 0)\nimport reporter.cli"
+    code = """
+import importlib.metadata, sys, typing
+del importlib.metadata.packages_distributions, typing.Annotated  # which older ones lack
+sys.version_info = (3, 9, 18, 'final', 0)
+import reporter.cli
+"""
     done = anereport(code=code)
     assert done.returncode == 1
     assert done.stderr == (
@@ -160,6 +165,30 @@ def test_a_file_called_migrate_in_the_way(tmp_path):
     done = anereport(*EXPLAIN, path=[tmp_path])
     assert done.returncode == 1
     assert f"{tmp_path}/migrate.py is not anereport's" in done.stderr
+
+
+# --- files that the system refuses
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.EACCES, "change its permissions"), (errno.EPERM, "change its permissions"),
+     (errno.ELOOP, "give the file itself"), (errno.ENAMETOOLONG, "choose a shorter name")],
+)  # fmt: skip
+def test_a_file_that_the_system_refuses(monkeypatch, number, advice):
+    result = failing(monkeypatch, OSError(number, os.strerror(number), "there/x"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"anereport: cannot use there/x: {os.strerror(number)}: ")
+    assert result.stderr.endswith(f"{advice}\n")
+    assert failing(monkeypatch, OSError(number, os.strerror(number))).exit_code == 3
+
+
+@pytest.mark.parametrize("command", [["explain"], ["run", "--out", "o"], ["verify"], ["lint"]])
+def test_a_name_that_is_too_long(command):
+    result = CliRunner().invoke(cli.app, [*command, "x" * 300])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert f"{'x' * 300}: File name too long" in line
 
 
 # --- what is written cannot be

@@ -110,16 +110,19 @@ def _parents(path: Path) -> Iterator[None]:
         raise
 
 
-def check_free(path: Path, force: bool) -> None:
+def check_free(path: Path, force: bool, *inputs: Path) -> None:
     """Raise OutputError if `path` exists and may not be replaced; to be asked before long work.
 
-    What a run that died had put aside of it is back then.
+    It is never what is read. What a run that died had put aside of it is back then.
     """
     try:
         put_back(path)
         exists = path.exists()
+        read = exists and any(one.exists() and one.samefile(path) for one in inputs)
     except OSError as error:  # a name too long for the file system
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    if read:
+        raise OutputError(f"{path} is what is to be read: choose another with --out")
     if exists and not force:
         raise OutputError(f"{path} exists already: choose another with --out, or give --force")
     if exists and Path.cwd().is_relative_to(path.resolve()):

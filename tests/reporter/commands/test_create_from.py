@@ -155,7 +155,8 @@ def test_a_number_or_an_address_that_is_none_is_refused(here, rest):
 
 def test_a_folder_that_is_no_report_of_ours_is_refused(here):
     assert "nowhere holds no report.json" in refused("create", "--from", "nowhere")
-    assert "cannot read m.mlmodel" in refused("create", "--from", "m.mlmodel")
+    line = refused("create", "--from", "m.mlmodel")
+    assert line == "anereport: m.mlmodel is no folder: give the one that anereport create wrote"
     Path("other").mkdir()
     Path("other/report.json").write_text('{"schema": "mine/1"}')
     line = refused("create", "--from", "other")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import many_devices
+import packages
 import pytest
 from typer.testing import CliRunner
 
 from reporter.cli import app
+from reporter.measure.record import dumps
+from reporter.measure.simulate import simulate
 
 
 @pytest.fixture
@@ -61,6 +64,17 @@ def test_a_record_in_its_folder_too_is_counted_once(here):
     said = lines("records", "records/a1.json")
     assert said[-1] == "records/a1.json was given twice, and is counted once."
     assert said[:-1] == lines("records")
+
+
+def test_records_of_what_the_model_became_are_left_aside(here):
+    alone = lines("records")
+    packages.saved(packages.affine("fp16"), here / "m.mlpackage")
+    other = dumps(simulate(here / "m.mlpackage", "none"))
+    (here / "records" / "after.json").write_text(other)
+    said = lines("records")
+    assert said[:-1] == alone
+    assert said[-1] == "Left aside: 1 of 11 records, of other models: m.mlpackage."
+    assert "say which with --model" in refused("records")
 
 
 def test_what_is_refused(here):

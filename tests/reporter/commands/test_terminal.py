@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from migrate import AnereportError
-from reporter.commands import terminal
+from reporter import cli
+from reporter.commands import ending, terminal
 
 
 def asked(monkeypatch, answer):
@@ -112,20 +116,128 @@ def test_elsewhere_nothing_is_shown(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-EARLY = """
-import importlib, sys
+COMMANDS = (
+    "create m.mlmodel", "migrate m.mlmodel", "migrate --layers", "verify m.zip", "schema report",
+    "explain r.json", "lint m.mlmodel", "variants m.mlmodel", "variants m.mlmodel --shrink",
+    "run m.mlmodel --out r.json", "runner m.mlmodel", "doctor",
+)  # fmt: skip
+IN_ITS_PLACE = """
+import contextlib, importlib, os, signal, sys
 from reporter import cli
-def shown():
-    print("loaded:", *sorted({{"coremltools", "numpy", "torch"}} & set(sys.modules)))
+from reporter.commands import terminal
+
+def look():
+    print("loaded:", *sorted({"coremltools", "numpy", "torch"} & set(sys.modules)), flush=True)
     raise SystemExit
-importlib.import_module("reporter.commands.{name}").shown = shown
-sys.argv = ["anereport", {name!r}, "m.mlmodel"]
-cli.app()
+
+@contextlib.contextmanager
+def loading():
+    if sys.argv[1] == "before":
+        look()
+    yield
+    look()
+
+class Interrupted:
+    def find_spec(self, name, *rest):
+        if name == "numpy":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000):
+                    pass
+            except KeyboardInterrupt:
+                print("an import may swallow it")
+
+if sys.argv[1] == "interrupt":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.meta_path.insert(0, Interrupted())
+else:
+    importlib.import_module("reporter.commands." + sys.argv[2]).loading = loading
+cli.app(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("name", ["create", "migrate"])
-def test_progress_is_shown_before_the_imports_that_take_seconds(name):
-    code = [sys.executable, "-c", EARLY.format(name=name)]
-    done = subprocess.run(code, capture_output=True, text=True, check=True)
-    assert done.stdout == "loaded:\n"
+def started(how, command):
+    words = [sys.executable, "-c", IN_ITS_PLACE, how, *command.split()]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_progress_is_shown_before_the_imports_that_take_seconds(command):
+    assert started("before", command) == (0, "loaded:\n", "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["create m.mlmodel", "migrate m.mlmodel", "verify m.zip", "explain r.json --model m.mlmodel",
+     "lint m.mlmodel", "variants m.mlmodel", "variants m.mlmodel --shrink",
+     "run m.mlmodel --out r.json", "runner m.mlmodel"],
+)  # fmt: skip
+def test_what_the_work_needs_is_loaded_while_that_is_shown(command):
+    """Later on Ctrl-C would break off an import, and torch crashes of it."""
+    assert started("after", command) == (0, "loaded: coremltools numpy torch\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_during_an_import_ends_it_at_once(command):
+    assert started("interrupt", command) == (130, "", "stopped\n")
+
+
+def test_no_command_was_forgotten_here():
+    assert {c.split()[0] for c in COMMANDS} == {
+        c.name or c.callback.__name__ for c in cli.app.registered_commands
+    }
+
+
+@pytest.fixture
+def interrupts():
+    """Ctrl-C as Python has it, whatever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_at_once_after_the_bar_is_gone(interrupts, monkeypatch, capfd):
+    happened = []
+    monkeypatch.setattr(ending.os, "_exit", happened.append)
+    with ending.ending_at_once(lambda: happened.append("bar closed")):
+        signal.raise_signal(signal.SIGINT)
+    assert happened == ["bar closed", 130]
+    assert capfd.readouterr().err == "stopped\n"
+
+
+def test_ctrl_c_is_again_what_it_was(interrupts):
+    with ending.ending_at_once():
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_that_is_ignored_or_another_program_s_stays_so(interrupts):
+    for theirs in (signal.SIG_IGN, lambda *_: None):
+        signal.signal(signal.SIGINT, theirs)
+        with ending.ending_at_once():
+            assert signal.getsignal(signal.SIGINT) is theirs
+
+
+def test_in_another_thread_nothing_is_done_about_it(interrupts):
+    def look():
+        with ending.ending_at_once():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    seen = []
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
+
+
+def test_ctrl_c_at_a_question_is_no_other_one(tmp_path, monkeypatch):
+    def interrupted(*args, **options):
+        raise typer.Abort
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("reporter.commands.migrate.the_model", interrupted)
+    done = CliRunner().invoke(cli.app, ["migrate"])
+    assert (done.exit_code, done.stdout, done.stderr) == (130, "", "stopped\n")

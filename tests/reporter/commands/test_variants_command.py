@@ -58,6 +58,20 @@ def recorded(folder, name, fault, records, simulation=""):
     (records / f"{name}.json").write_text(dumps(found))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--record", "empty"], "empty holds no record"),
+     (["--record", "r.json", "--limit", "0"], "a limit is a positive number")],
+)  # fmt: skip
+def test_what_cannot_be_read_is_said_before_anything_is_written(model, tmp_path, options, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "r.json").write_text("{}")
+    done = run(model, *options)
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert not (tmp_path / "Small-variants").exists()
+
+
 def test_records_are_read_and_the_folder_is_kept(model, tmp_path, monkeypatch):
     """The model is wrong, its turned form right; the folder is made first, and then kept."""
     records = tmp_path / "records"
@@ -85,7 +99,7 @@ def test_records_are_read_and_the_folder_is_kept(model, tmp_path, monkeypatch):
     for arguments, words in (
         (["Other.mlmodel", "--out", "Small-variants", "--record", "records"], "of another model"),
         ([model, "--record", "absent.json"], "no such file"),
-        ([model, "--record", "records", "--limit", "-1"], "the limit is a positive number"),
+        ([model, "--record", "records", "--limit", "-1"], "a limit is a positive number"),
     ):
         done = run(*arguments)
         assert done.exit_code == 1
