@@ -73,7 +73,7 @@ def text(report):
     return render(FILE, report=report)
 '''
 USE = """
-import json, sys
+import json, sys, zipfile
 from pathlib import Path
 import numpy as np
 import migrate
@@ -98,6 +98,7 @@ with net.watching(migrate.fault(net, "halved@ERF")):
 found["rules"] = [finding.rule for finding in migrate.lint("m.mlmodel")]
 create(Path("m.mlmodel"), Path("report"), Options())
 found["venue"] = Path("report", "short.txt").read_text()
+found["zipped"] = zipfile.ZipFile("report/m-report.zip").namelist()
 print(json.dumps(found))
 """
 
@@ -132,11 +133,7 @@ def test_one_of_each_is_added_and_works(copy):
     put(copy / "templates/short.txt", "{{ report.title|plain }}\n")
     listed = copy / "reporter/write/report/report_folder.py"
     put(listed, "github, html, json_, markdown, short", before="github, html, json_, markdown")
-    put(
-        listed,
-        "POSTED = (forum, feedback, github, short)",
-        before="POSTED = (forum, feedback, github)",
-    )
+    put(listed, "ZIPPED = (markdown, html, short)", before="ZIPPED = (markdown, html)")
     code, printed, said = use(copy)
     assert code == 0, said
     found = json.loads(printed.splitlines()[-1])
@@ -147,3 +144,4 @@ def test_one_of_each_is_added_and_works(copy):
     assert found["fault"] == pytest.approx([x / 2 for x in right], abs=1e-6)
     assert "shouting" in found["rules"]
     assert found["venue"].startswith("Core ML: m.mlmodel")
+    assert any(name.endswith("short.txt") for name in found["zipped"])

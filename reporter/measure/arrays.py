@@ -101,6 +101,8 @@ def _arrays(path: Path) -> dict[str, Any]:
             return archive.read(stream)
     except FileNotFoundError:
         raise RecordError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        raise RecordError(f"{path} is a folder: give an .npz file with an array per name") from None
     except UNREADABLE as error:
         raise RecordError(f"{path} is not a readable .npz archive: {error}") from error
 

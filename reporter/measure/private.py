@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Found = re.Match[str]
-
 
 @dataclass(frozen=True)
 class Rule:

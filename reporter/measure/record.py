@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 SCHEMA: Literal["anereport.record/1"] = "anereport.record/1"
+ADVICE = "results are a record as anereport run writes it, an .npz or a listing"
 UNITS = ("cpu", "gpu", "ane", "all")  # CPU_ONLY, CPU_AND_GPU, CPU_AND_NE, ALL
 Unit = Literal["cpu", "gpu", "ane", "all"]
 Start = Literal["", "cold"]  # cold: the first load for the unit of what was newly compiled
@@ -97,9 +98,14 @@ class Device(Part):
     compute_devices: tuple[str, ...] = ()  # as Core ML lists them
     tools: dict[str, str] = Field(default_factory=dict)  # versions: python, coremltools, xcode, ...
 
+    @property
+    def release(self) -> str:
+        """The system and its version, as in "iOS 16.2"."""
+        return " ".join(filter(None, (self.system, self.version)))
+
     def __str__(self) -> str:
         build = f"({self.build})" if self.build else ""
-        system = " ".join(filter(None, [self.system, self.version, build]))
+        system = " ".join(filter(None, (self.release, build)))
         parts = [self.label, self.identifier, self.product, self.chip, system]
         return ", ".join(part for part in parts if part) or "unknown device"
 
@@ -138,10 +144,10 @@ def load(path: Path) -> Record:
     except FileNotFoundError:
         raise RecordError(f"no such file: {path}") from None
     except OSError as error:
-        raise RecordError(f"cannot read {path}: {error}") from error
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
     found = _schema(content, path)
     if found != SCHEMA:
-        raise RecordError(f"{path}: schema: expected '{SCHEMA}', found {found!r}")
+        raise RecordError(f"{path}: schema: expected '{SCHEMA}', found {found!r}: {ADVICE}")
     try:
         return Record.model_validate_json(content)
     except ValidationError as error:
@@ -164,7 +170,7 @@ def _schema(content: bytes, path: Path) -> Any:
         if path.suffix == ".mlmodel":
             raise RecordError(f"{path} is a model, and no record: give it as the model") from error
         reason = first["msg"].removeprefix("Invalid JSON: ")
-        raise RecordError(f"{path} is not JSON: {reason}") from error
+        raise RecordError(f"{path} is not JSON: {reason}: {ADVICE}") from error
 
 
 def _inside(location: tuple[int | str, ...]) -> str:
@@ -184,16 +190,25 @@ def dump(record: Record, stream: BinaryIO) -> None:
     stream.write(b"\n")
 
 
+class OtherModelError(RecordError):
+    """A record of another model than the one that is asked about."""
+
+    def __init__(self, message: str, model: str) -> None:
+        super().__init__(message)
+        self.model = model  # what the other one is called
+
+
 def of(record: Record, identity: ModelIdentity) -> bool:
     """Tell whether a record is of a model, its metadata aside."""
     return record.model.sha256_without_metadata == identity.sha256_without_metadata
 
 
 def check_model(record: Record, identity: ModelIdentity, path: Path | str) -> None:
-    """Raise RecordError if the record is of another model."""
+    """Raise OtherModelError if the record is of another model."""
     if not of(record, identity):
-        raise RecordError(
+        raise OtherModelError(
             f"{path} is a record of another model: {record.model.name} "
             f"(sha256 {record.model.sha256[:12]}), not {identity.name} "
-            f"(sha256 {identity.sha256[:12]})"
+            f"(sha256 {identity.sha256[:12]})",
+            record.model.name,
         )

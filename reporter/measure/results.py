@@ -52,6 +52,8 @@ def record_files(paths: Sequence[Path]) -> list[Path]:
     """Return the files of records, those in a folder one by one."""
     found = []
     for path in paths:
+        if path.suffix == ".mlpackage":
+            raise RecordError(f"{path} is a model, and no record: give it as the model")
         inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not inside:
             raise RecordError(f"{path} holds no record: no file in it ends in .json")

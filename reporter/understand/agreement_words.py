@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reporter.understand.agreement import BAD, apart, comparable, disagreements
-from reporter.understand.assessment import counted
 from reporter.understand.listing import NAMES
 from reporter.understand.origin import UNKNOWN
+from reporter.understand.wording import counted, joined, several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +67,7 @@ def _by_state(rows: Sequence[Row]) -> str:
         here = [r for r in rows if r.state == state]
         if here:
             parts.append(f"{verb} with {_which([r.origin for r in here])}{_off(here)}")
-    return _listed(parts)
+    return joined(parts)
 
 
 def _off(rows: Sequence[Row]) -> str:
@@ -85,7 +85,7 @@ def said(row: Row) -> str:
 
 def line(agreement: Agreement, row: Row) -> str:
     """Return a row in one line."""
-    runs = f"{row.runs} run{'s' * (row.runs != 1)} of {row.inputs} input{'s' * (row.inputs != 1)}"
+    runs = f"{several(row.runs, 'run')} of {several(row.inputs, 'input')}"
     where = f"{_subject(agreement, row)}, {_place(row.origin)}"
     return f"{where}: {said(row)} ({runs}; {_some(row.records)})"
 
@@ -99,7 +99,7 @@ def _conflicts(agreement: Agreement, rows: Sequence[Row]) -> Iterator[str]:
                 yield (
                     f"records of one device are in conflict: {_subject(agreement, row)} of "
                     f"{_place(row.origin)} is, on the same {_inputs([one])}, "
-                    f"{_listed(records)}"
+                    f"{joined(records)}"
                 )
 
 
@@ -114,7 +114,7 @@ def _builds(agreement: Agreement, rows: Sequence[Row]) -> Iterator[str]:
                 yield (
                     f"builds of one device differ on the same {_inputs(odd)}: "
                     f"{_subject(agreement, odd[0])} of {odd[0].origin.device}, label {device[1]}, "
-                    f"{_listed(builds)}"
+                    f"{joined(builds)}"
                 )
 
 
@@ -229,8 +229,4 @@ def _some(names: Sequence[str]) -> str:
     """Return names in a sentence, each once, the first of them and how many more."""
     found = list(dict.fromkeys(names))
     more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
-    return _listed([*found[:NAMED], *more])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return joined([*found[:NAMED], *more])

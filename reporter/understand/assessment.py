@@ -94,11 +94,6 @@ def graded(ratio: float, limit: float = LIMIT) -> Literal["rounding", "suspiciou
     return "suspicious" if ratio <= DIVERGES * limit else "diverges"
 
 
-def counted(value: float) -> str:
-    """Return a number for a sentence at three significant digits, or whole: 0.123, 935, 2,569."""
-    return f"{value:,.0f}" if 999.5 <= value < 1e6 else f"{value:.3g}"
-
-
 def _exact(values: Any, reference: Any) -> bool:
     exact, found = reference.reshape(values.shape), values.astype(np.float64)
     with np.errstate(over="ignore"):

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import migrate
-from reporter.understand.assessment import LIMIT, Assessment, assess, counted
+from reporter.understand.assessment import LIMIT, Assessment, assess
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import arrays
 from reporter.understand.sides import placement
 from reporter.understand.signatures import Evidence, Signature, signatures
+from reporter.understand.wording import counted, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -166,9 +167,9 @@ def _who(known: Diagnosis, found: Numbers) -> Iterator[str]:
     wrong = [u for u, each in calls.items() if any(a.wrong for a in each)]
     right = [u for u, each in calls.items() if u not in wrong and each[0].word != "unfit"]
     alone = [u for u in wrong if u != TOGETHER]  # all together may be one of them again
-    blamed = _listed([f"{NAMES[u]} {_in_some(calls[u])}".strip() for u in wrong])
+    blamed = joined([f"{NAMES[u]} {_in_some(calls[u])}".strip() for u in wrong])
     if wrong and right:
-        yield f"rounding explains the {_listed([NAMES[u] for u in right])}, and not the {blamed}"
+        yield f"rounding explains the {joined([NAMES[u] for u in right])}, and not the {blamed}"
     elif len(alone) > 1 and _agree([u for u in wrong if not _in_some(calls[u])], found):
         yield (
             f"the {blamed} agree with each other and not with the reference, which may be what is "
@@ -227,10 +228,6 @@ def in_float16(array: Array) -> bool:
 
 def _equal(a: Array, b: Array) -> bool:
     return a.shape == b.shape and a.tobytes() == b.tobytes()
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _signatures(

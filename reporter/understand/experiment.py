@@ -8,7 +8,7 @@ its operations.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import migrate
 from reporter.measure.paths import typed
 from reporter.measure.record import of
 from reporter.understand.assessment import LIMIT
+from reporter.understand.place import place_of
 from reporter.understand.reference import arrays
 from reporter.understand.sides import Trial, side
 from reporter.understand.verdict import UNMEASURED, Verdict, judge
@@ -30,25 +31,12 @@ if TYPE_CHECKING:
     from reporter.measure.identity import ModelIdentity
     from reporter.measure.record import Record, Run
     from reporter.understand.migrated import Migration, Variant
+    from reporter.understand.place import Place
 
     Envelopes = dict[str, Envelope]
     Named = tuple[str, Record]  # a record, and what its file is called
 
 UNFIT = "rounding alone makes errors as large as an output: these inputs cannot tell"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a record was made; the two sides of a verdict have it in common."""
-
-    evidence: str
-    device: str  # its label and identifier
-    build: str
-    system: str = field(default="", compare=False)  # "iOS 16.2"
-
-    def __str__(self) -> str:
-        build = ", ".join(filter(None, (self.system, self.build)))
-        return f"{self.device} ({build})" if build else self.device
 
 
 @dataclass(frozen=True)
@@ -244,18 +232,6 @@ def _telling(sides: Sequence[Sequence[Trial]]) -> list[list[Trial]]:
         if any(envelope.unfit for envelope in trial.envelopes.values())
     }
     return [[trial for i, trial in enumerate(trials) if i not in unfit] for trials in sides]
-
-
-def place_of(record: Record) -> Place | None:
-    """Return where a record was made; nothing if it does not say so.
-
-    Two devices of one kind and build without labels are one place: nothing tells them apart.
-    """
-    device = record.device
-    known = device.build or record.evidence == "simulated"
-    name = ", ".join(filter(None, (device.label, device.identifier)))
-    system = " ".join(filter(None, (device.system, device.version)))
-    return Place(record.evidence, name, device.build, system) if name and known else None
 
 
 def _given(records: Sequence[Named], names: dict[str, str]) -> list[Given]:

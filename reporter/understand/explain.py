@@ -9,16 +9,17 @@ from reporter.measure import results
 from reporter.measure.devices import named
 from reporter.measure.identity import identify
 from reporter.measure.listing import decode
-from reporter.measure.record import Record, RecordError
+from reporter.measure.record import OtherModelError, Record, RecordError
 from reporter.progress import Progress, Silent
 from reporter.understand import listed_faults, listing, understood
 from reporter.understand.agreement_words import line, statements
-from reporter.understand.assessment import CAVEAT, counted
+from reporter.understand.assessment import CAVEAT
 from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
+from reporter.understand.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +41,8 @@ def explain(
 ) -> list[str]:
     """Return the sentences for records, archives and listings; a folder stands for its records.
 
-    Raises RecordError for records of different models, or of which some are simulated.
+    Records of other models than `model` are left aside, and that is said. Raises RecordError if
+    none is left, for records of different models if none was given, or if some are simulated.
     """
     progress, bounds = progress or Silent(), bounds or Bounds()
     progress.step("reading the results")
@@ -48,7 +50,7 @@ def explain(
     records = _Records(identify(model) if model else None, shape)
     listings = [(path, found) for path in files if (found := records.add(path))]
     referee = Referee(model, custom) if model else None
-    lines = [f"{s}." for s in said]
+    lines = [f"{s}." for s in (*said, *records.left_aside(len(listings)))]
     for path, found in listings:
         progress.step("trying faults")
         lines += [f"Listing {path}:"] if len(files) > 1 else []
@@ -64,11 +66,12 @@ def explain(
 class _Records:
     """Records of one model, by what their files are called; of several one is in memory at a time.
 
-    `model` is the model, if it is known before the first of them.
+    `model` is the model, if it is known before the first of them; others are left aside then.
     """
 
     def __init__(self, model: ModelIdentity | None, shape: tuple[int, ...] | None) -> None:
-        self.model, self.shape = model, shape
+        self.model, self.shape, self.chosen = model, shape, model is not None
+        self.others: list[OtherModelError] = []
         self.heads: dict[Path, str] = {}  # what each file is, in a sentence
         self.evidence = ""
         self.only: Record | None = None
@@ -76,7 +79,14 @@ class _Records:
     def add(self, path: Path) -> Listing | None:
         """Check and add the record of a file, or return the listing that it is."""
         self.only = None  # before another is read
-        found = results.load(path, self.model, self.shape)
+        try:
+            found = results.load(path, self.model, self.shape)
+        except OtherModelError as other:
+            if not self.chosen:
+                message = f"{other}: say which with --model, and the others are left aside"
+                raise OtherModelError(message, other.model) from other
+            self.others.append(other.with_traceback(None))  # which holds the record
+            return None
         if not isinstance(found, Record):
             return found
         if self.heads and found.evidence != self.evidence:
@@ -90,6 +100,16 @@ class _Records:
             f"{found.evidence.upper()} results of {found.model.name} on {named(found.device)}"
         )
         return None
+
+    def left_aside(self, listings: int) -> Iterator[str]:
+        """Say how many records are of other models; raises the error if there is nothing else."""
+        if not self.others:
+            return
+        if not self.heads and not listings:
+            raise self.others[0]
+        models = ", ".join(dict.fromkeys(other.model for other in self.others))
+        count = len(self.others) + len(self.heads)
+        yield f"Left aside: {len(self.others)} of {count} records, of other models: {models}"
 
     def __len__(self) -> int:
         return len(self.heads)

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import migrate
 from migrate import AnereportError
 from reporter.progress import Progress, Silent
-from reporter.understand.assessment import LIMIT, counted
+from reporter.understand.assessment import LIMIT
 from reporter.understand.diagnosis import numbers
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import arrays
 from reporter.understand.ruler import Ruler
+from reporter.understand.wording import counted, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,13 +207,13 @@ def _found(one: Explanation) -> str:
             f"nearest, {best.faults[0]}, is {counted(best.residual)} times what rounding explains "
             "away"
         )
-    others = f" (the same as {some(best.faults[1:])})" if best.faults[1:] else ""
+    others = f" (the same as {some(best.faults[1:], NAMED)})" if best.faults[1:] else ""
     text = (
         f"one fault gives the outputs {where} {_closely(best.residual)}: {best.faults[0]}{others}, "
         f"that is to {_uncapitalized(best.says)}"
     )
     more = [f"{c.faults[0]} ({counted(c.residual)})" for c in one.found[1:]]
-    return f"{text}; so do, less well, {some(more)}" if more else text
+    return f"{text}; so do, less well, {some(more, NAMED)}" if more else text
 
 
 def _how_far(one: Explanation) -> list[str]:
@@ -237,11 +238,6 @@ def _how_far(one: Explanation) -> list[str]:
 
 def _closely(residual: float) -> str:
     return f"to {counted(residual)} times what rounding explains" if residual else "exactly"
-
-
-def some(names: Sequence[str], most: int = NAMED) -> str:
-    """Return names in a sentence, the first of them and how many more."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
 
 
 def _uncapitalized(sentence: str) -> str:

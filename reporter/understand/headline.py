@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from reporter.understand.assessment import counted
 from reporter.understand.listing import NAMES
 from reporter.understand.unit_result import NOT_MEASURED
+from reporter.understand.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

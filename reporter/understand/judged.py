@@ -19,6 +19,7 @@ from reporter.understand.sides import Outcome, Trial, side
 from reporter.understand.traits import traits
 from reporter.understand.unused import unused
 from reporter.understand.variant_set import CUT, PROGRAM, TAP
+from reporter.understand.wording import some
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -154,7 +155,7 @@ def _judged(opened: Opened, givens: Sequence[_Given], limit: float, empty: Judge
         doubts=_doubts(whole),
         planned=whole.placement is not None,
     )
-    reason = _aside(opened, counted, whole, limit)
+    reason = _aside(opened, counted, whole)
     if reason:
         return replace(judged, word="set aside", reason=reason)
     if opened.member.kind == TAP and judged.word == "fails":
@@ -233,7 +234,7 @@ def _doubts(whole: Side) -> tuple[str, ...]:
     return (*found, f"it {whole.cold}") if whole.cold else tuple(found)
 
 
-def _aside(opened: Opened, givens: Sequence[_Given], whole: Side, limit: float) -> str:
+def _aside(opened: Opened, givens: Sequence[_Given], whole: Side) -> str:
     """Return why nothing follows from these results, if so."""
     cpu = whole.cpu
     if cpu.state == "not measured":
@@ -248,7 +249,7 @@ def _aside(opened: Opened, givens: Sequence[_Given], whole: Side, limit: float) 
     if all(_constant(opened, given) for given in givens):
         return "its output is constant on the CPU: it is refused as trivial"
     if whole.overflows and whole.ane.state != "right":
-        blobs = ", ".join(whole.overflows[:5])
+        blobs = some(whole.overflows, 5)
         return f"it overflows float16 by itself ({blobs}), which is no fault of the hardware"
     if any(given.unfit for given in givens):
         return "rounding alone makes errors as large as its output: these inputs cannot tell"

@@ -1,4 +1,7 @@
-"""What a command keeps in a folder as one JSON file, read back by a later one."""
+"""What a command keeps in a folder as one JSON file, read back by a later one.
+
+A fault is one `fault`, whose sentence names the place in the file and the `command` to run again.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from reporter.measure.identity import identify
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from migrate import AnereportError
+    from reporter.measure.identity import ModelIdentity
 
 Kept = TypeVar("Kept")
 
@@ -19,17 +25,17 @@ Kept = TypeVar("Kept")
 def load(
     path: Path, kind: type[Kept], schema: str, fault: type[AnereportError], command: str
 ) -> Kept:
-    """Return a file as `kind`, whose `schema` field says what it is.
-
-    Raises `fault`, in a sentence that names the place inside the file, and `command`, which writes
-    the file again.
-    """
+    """Return a file as `kind`, whose `schema` field says what it is."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         message = f"{path.parent} holds no {path.name}: write it with {command}"
         raise fault(message) from None
-    except (OSError, ValueError) as error:
+    except NotADirectoryError:
+        raise fault(f"{path.parent} is no folder: give the one that {command} wrote") from None
+    except OSError as error:
+        raise fault(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
         raise fault(f"cannot read {path}: {error}") from error
     return loads(text, path, kind, schema, fault, command)
 
@@ -56,6 +62,19 @@ def loads(
         first = error.errors()[0]
         inside = ".".join(map(str, first["loc"]))
         raise fault(f"{path}: {inside}: {first['msg']}: run {command} again") from error
+
+
+def check_model(
+    file: Path, name: str, identity: ModelIdentity | None, fault: type[AnereportError], command: str
+) -> None:
+    """Raise `fault` if a model that such a file names is missing or not as it was written."""
+    path = file.parent / name
+    if path.parent != file.parent:
+        raise fault(f"{file} names {name}, which is not in its folder")
+    if not path.exists():
+        raise fault(f"{file.parent} lacks {name}: run {command} again")
+    if identify(path) != identity:
+        raise fault(f"{path} is not as it was written: run {command} again")
 
 
 def checked(kind: type[Kept], content: Any) -> Kept:

@@ -21,8 +21,9 @@ import numpy as np
 
 import migrate
 from reporter.measure.inputs import seeded
-from reporter.understand.explanation import BUDGET, some, within
+from reporter.understand.explanation import BUDGET, within
 from reporter.understand.listing import NAMES
+from reporter.understand.wording import some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

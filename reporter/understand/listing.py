@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reporter.understand.divergence import Row, Table, axes
+from reporter.understand.wording import some
 
 if TYPE_CHECKING:
     from reporter.measure.listing import Listing
@@ -50,8 +51,7 @@ def _where(listing: Listing) -> str:
         indices = [line.index for line in listing.lines]
         return f"The {rows} rows lie between index {min(indices)} and {max(indices)}."
     if len(channels) > 1:
-        names = ", ".join(channels[:8]) + (", ..." if len(channels) > 8 else "")
-        return f"The {rows} rows lie in {len(channels)} channels: {names}."
+        return f"The {rows} rows lie in {len(channels)} channels: {some(channels, 8)}."
     spots = [_within(listing, line.index) for line in listing.lines]
     if len(spots) == 1:
         where = f"position {spots[0]} of its {_plane(listing)}"

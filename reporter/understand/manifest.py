@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import migrate
-from reporter.measure.identity import ModelIdentity, identify
+from reporter.measure.identity import ModelIdentity
 from reporter.understand import kept_file
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Literal["anereport.variants/1"] = "anereport.variants/1"
 FILE = "manifest.json"
+COMMAND = "anereport variants"
 
 
 class _Part(BaseModel):
@@ -69,7 +70,7 @@ class ManifestError(migrate.AnereportError):
 
 def load(folder: Path) -> Manifest:
     """Read and check a folder's manifest.json; a fault is one sentence."""
-    return kept_file.load(folder / FILE, Manifest, SCHEMA, ManifestError, "anereport variants")
+    return kept_file.load(folder / FILE, Manifest, SCHEMA, ManifestError, COMMAND)
 
 
 def check_source(folder: Path, manifest: Manifest) -> None:
@@ -77,14 +78,8 @@ def check_source(folder: Path, manifest: Manifest) -> None:
 
     A variant that is so concerns itself alone: `variant_set.opened` says it.
     """
-    name = manifest.source.name
-    path = folder / name
-    if path.parent != folder:
-        raise ManifestError(f"{folder / FILE} names {name}, which is not in its folder")
-    if not path.exists():
-        raise ManifestError(f"{folder} lacks {name}: run anereport variants again")
-    if identify(path) != manifest.source:
-        raise ManifestError(f"{path} is not as it was written: run anereport variants again")
+    source = manifest.source
+    kept_file.check_model(folder / FILE, source.name, source, ManifestError, COMMAND)
 
 
 def dumps(manifest: Manifest) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import migrate
 from migrate import Options, Verification
-from reporter.measure.identity import ModelIdentity, identify
+from reporter.measure.identity import ModelIdentity
 from reporter.measure.record import of
 from reporter.understand import kept_file
 from reporter.understand.verdict import Verdict
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Literal["anereport.migration/2"] = "anereport.migration/2"
 FILE = "migration.json"
+COMMAND = "anereport migrate"
 ABSENT = "not there"
 
 
@@ -103,19 +104,14 @@ class MigrationError(migrate.AnereportError):
 
 def load(folder: Path) -> Migration:
     """Read and check a folder's migration.json; a fault is one sentence."""
-    return kept_file.load(folder / FILE, Migration, SCHEMA, MigrationError, "anereport migrate")
+    return kept_file.load(folder / FILE, Migration, SCHEMA, MigrationError, COMMAND)
 
 
 def check(folder: Path, migration: Migration) -> None:
     """Raise MigrationError if a model of the migration is missing or not as it was written."""
     for variant in migration.made:
-        path = folder / variant.name
-        if path.parent != folder:
-            raise MigrationError(f"{folder / FILE} names {variant.name}, not in its folder")
-        if not path.exists():
-            raise MigrationError(f"{folder} lacks {variant.name}: run anereport migrate again")
-        if identify(path) != variant.identity:
-            raise MigrationError(f"{path} is not as it was written: run anereport migrate again")
+        name, identity = variant.name, variant.identity
+        kept_file.check_model(folder / FILE, name, identity, MigrationError, COMMAND)
 
 
 def dumps(migration: Migration) -> str:

@@ -59,9 +59,8 @@ class Origin:
 def origin(name: str, record: Record) -> Origin:
     """Return where a record was made; `name` is what its file is called."""
     device = named(record.device)
-    system = " ".join(filter(None, (device.system, device.version)))
     return Origin(
-        Kind(record.evidence, device.identifier or device.product, system, device.build),
+        Kind(record.evidence, device.identifier or device.product, device.release, device.build),
         label=device.label,
         simulation=record.simulation if record.evidence == "simulated" else "",
         file="" if device.label else name,

@@ -7,13 +7,13 @@ the stage that is responsible.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import migrate
 from reporter.measure.record import of
-from reporter.understand import experiment
 from reporter.understand.judged import Judged, judge
+from reporter.understand.place import place_of_fault
 from reporter.understand.traits import Rule, rules
 from reporter.understand.variant_set import PROGRAM, members, opened
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reporter.measure.record import Record
-    from reporter.understand.experiment import Place
     from reporter.understand.judged import Word
     from reporter.understand.manifest import Manifest
+    from reporter.understand.place import Place
     from reporter.understand.variant_set import Member, Opened
 
     Named = tuple[str, Record]  # a record, and what its file is called
@@ -122,7 +122,7 @@ def readings(
     known = members(manifest)
     strange = tuple(n for n, r in records if not any(_of(r, m) for m in known))
     ours = [(n, r) for n, r in records if n not in strange]
-    unplaced = tuple(n for n, r in ours if place_of(r) is None)
+    unplaced = tuple(n for n, r in ours if place_of_fault(r) is None)
     places = _places([r for _, r in ours])
     spots: list[Place | None] = [*places] or [None]
     found: dict[Place | None, list[Judged]] = {place: [] for place in spots}
@@ -145,7 +145,7 @@ def _places(records: Sequence[Record]) -> list[Place]:
 
     A fault cannot be simulated in every variant, and such a record tells nothing of it.
     """
-    found = {place: r.simulation for r in records if (place := place_of(r))}
+    found = {place: r.simulation for r in records if (place := place_of_fault(r))}
     faulty = [place for place, simulation in found.items() if simulation != HEALTHY]
     return faulty or list(found)
 
@@ -165,19 +165,11 @@ def _judged(
         model: Opened = opened(folder, member, custom)
     except migrate.AnereportError as error:
         return [Judged(member, "set aside", str(error)) for _ in places]
-    return [judge(model, [r for r in records if place_of(r[1]) == p], limit) for p in places]
+    return [judge(model, [r for r in records if place_of_fault(r[1]) == p], limit) for p in places]
 
 
 def _of(record: Record, member: Member) -> bool:
     return member.identity is not None and of(record, member.identity)
-
-
-def place_of(record: Record) -> Place | None:
-    """Return where a record was made, a simulator with its fault; nothing if it is not said."""
-    place = experiment.place_of(record)
-    if place is None or not record.simulation:
-        return place
-    return replace(place, device=f"{place.device}, {record.simulation}")
 
 
 def _rules(rows: Sequence[Judged]) -> tuple[Rule, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reporter.understand.reading import chance
 from reporter.understand.variant_set import CUT, PROGRAM, TAP, WITHOUT
+from reporter.understand.wording import several, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -153,7 +154,7 @@ def smallest(reading: Reading) -> Iterator[str]:
     if least is None:
         return
     layers, weights = least.size
-    size = f"{layers} layer{'s' if layers != 1 else ''}, {weights:,} weights"
+    size = f"{several(layers, 'layer')}, {several(weights, 'weight')}"
     if least is reading.model:
         if reading.failing:
             yield f"No smaller variant fails: the smallest failing set is the model ({size})."
@@ -264,5 +265,4 @@ def _names(variants: Sequence[Judged]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return some(names, NAMED)

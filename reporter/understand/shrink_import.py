@@ -9,7 +9,8 @@ import migrate
 from reporter.measure.record import of
 from reporter.understand.judged import Judged, judge
 from reporter.understand.manifest import load
-from reporter.understand.reading import HEALTHY, place_of
+from reporter.understand.place import place_of_fault
+from reporter.understand.reading import HEALTHY
 from reporter.understand.shrunk import Candidate, Finding, ShrinkError, Shrunk
 from reporter.understand.variant_set import members, opened
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reporter.measure.record import Record
-    from reporter.understand.experiment import Place
+    from reporter.understand.place import Place
 
 UNABLE = "the simulator's fault has no place in it"
 OPEN = ("not measured", "in conflict")  # words after which other records are waited for
@@ -70,7 +71,7 @@ def imported(
     """
     fresh = [g for g in given if g.digest not in state.imported]
     ours = [g for g in fresh if any(of(g.record, c.identity) for c in state.candidates)]
-    placed = [g for g in ours if place_of(g.record)]
+    placed = [g for g in ours if place_of_fault(g.record)]
     unable = _unable(state, placed)
     place = _one_place(state, [g for g in placed if g not in unable])
     new, unstable, taken = [], [], list(state.imported)
@@ -108,7 +109,7 @@ def imported(
 
 def _unable(state: Shrunk, placed: Sequence[Given]) -> list[Given]:
     """Return the simulator's records without a fault, if the shrink is of a fault."""
-    known = [place_of(g.record) for g in placed if g.record.simulation not in ("", HEALTHY)]
+    known = [place_of_fault(g.record) for g in placed if g.record.simulation not in ("", HEALTHY)]
     places = [place for place in (state.place, *known) if place]
     if not any(p.evidence == "simulated" and not p.device.endswith(f", {HEALTHY}") for p in places):
         return []
@@ -119,7 +120,7 @@ def _one_place(state: Shrunk, placed: Sequence[Given]) -> Place | None:
     """Return the one device and build that all records are of."""
     known = state.place
     for given in placed:
-        place = place_of(given.record)
+        place = place_of_fault(given.record)
         if known and place != known:
             raise ShrinkError(
                 f"{given.name} is {_where(place)}, and what it is to go with is {_where(known)}: a "

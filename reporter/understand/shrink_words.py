@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import migrate
 from reporter.understand.reading_words import CAVEAT
+from reporter.understand.wording import several, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,8 +149,8 @@ def conclusion(state: Shrunk, sizes: tuple[int, int]) -> Iterator[str]:
     yield from _by_chance(state, smallest)
     yield from map(row, state.table)
     yield (
-        f"It has {_count(smallest.layers, 'layer')} of {model.layers:,}, "
-        f"{_count(smallest.weights, 'weight')} of {model.weights:,}, and {sizes[0]:,} bytes of "
+        f"It has {several(smallest.layers, 'layer')} of {model.layers:,}, "
+        f"{several(smallest.weights, 'weight')} of {model.weights:,}, and {sizes[0]:,} bytes of "
         f"{sizes[1]:,}."
     )
     yield CAVEAT.replace("Variants show", "Smaller networks show")
@@ -185,10 +186,5 @@ def _values(found: Row, values: Sequence[int]) -> str:
     return _listed([*shown, "the model's own"] if own else shown)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return some(names, NAMED)

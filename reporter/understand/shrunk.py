@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 import migrate
 from reporter.measure.identity import ModelIdentity
 from reporter.understand import kept_file
-from reporter.understand.experiment import Place
 from reporter.understand.judged import Word
+from reporter.understand.place import Place
 from reporter.understand.reading import CHANCE
 
 if TYPE_CHECKING:

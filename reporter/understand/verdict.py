@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from reporter.understand.sides import Outcome, Side
+from reporter.understand.wording import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,8 +161,7 @@ def _planned(side: Side) -> str:
     )
     if not placement.elsewhere:
         return text
-    names = ", ".join(placement.elsewhere[:NAMED])
-    return f"{text}; elsewhere {names}{', ...' if len(placement.elsewhere) > NAMED else ''}"
+    return f"{text}; elsewhere {some(placement.elsewhere, NAMED)}"
 
 
 def _at_cold_start(side: Side) -> list[str]:
@@ -177,10 +177,9 @@ def _notes(side: Side) -> list[str]:
         )
     found += _at_cold_start(side)
     if side.overflows:
-        names = ", ".join(side.overflows[:NAMED])
         found.append(
-            f"{side.model} overflows float16 by itself ({names}): what is infinite or far off "
-            "behind that is no fault of the hardware"
+            f"{side.model} overflows float16 by itself ({some(side.overflows, NAMED)}): what is "
+            "infinite or far off behind that is no fault of the hardware"
         )
     return found
 

@@ -71,7 +71,7 @@ class Options:
 def create(model: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
     """Write the report's folder and return the Report; nothing is left behind on failure."""
     progress = progress or Silent()
-    check_free(out, options.force)
+    check_free(out, options.force, model, *options.records)
     notes.read(out)  # what cannot be read is said before long work
     if options.run_script and options.script is None:
         raise AnereportError("--run-script runs the script that --script names: name one")

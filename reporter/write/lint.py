@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import migrate
+from reporter.understand.wording import printable, several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +26,18 @@ def findings(model: Path, custom: Sequence[str] = ()) -> tuple[migrate.Finding, 
 
 def lines(found: Sequence[migrate.Finding]) -> list[str]:
     """Return a line per finding, and the counts."""
-    return [*(_printable(str(finding)) for finding in found), summary(found)]
+    return [*(printable(str(finding)) for finding in found), summary(found)]
 
 
 def summary(found: Sequence[migrate.Finding]) -> str:
     """Return how many findings there are of each severity."""
     count = Counter(finding.severity for finding in found)
-    words = [
-        f"{count[severity]:,} {severity}{'s' if count[severity] != 1 and severity != INFO else ''}"
-        for severity in (ERROR, WARNING, INFO)
-    ]
-    return ", ".join(words)
+    told = (
+        several(count[ERROR], ERROR),
+        several(count[WARNING], WARNING),
+        f"{count[INFO]:,} {INFO}",
+    )
+    return ", ".join(told)
 
 
 def failed(found: Sequence[migrate.Finding], strict: bool = False) -> bool:
@@ -54,8 +56,3 @@ def to_json(model: Path, found: Sequence[migrate.Finding]) -> str:
         "findings": [asdict(finding) for finding in found],
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def _printable(text: str) -> str:
-    """Return a text in one line: names in a model may hold anything."""
-    return "".join(c if c.isprintable() else " " for c in text)

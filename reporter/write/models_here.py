@@ -8,10 +8,11 @@ from migrate import AnereportError
 from reporter.measure import results
 from reporter.measure.identity import identify
 from reporter.measure.record import Record
-from reporter.write.report.unattached import MODELS as MODELS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MODELS = (".mlmodel", ".mlpackage")
 
 
 def choose_model(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from reporter.understand.agreement_words import statements
 from reporter.understand.explanation import sentences
 from reporter.understand.headline import sentence
 from reporter.understand.verdict import sides
+from reporter.understand.wording import clipped, printable
 from reporter.write.privacy.removed import removals
 from reporter.write.report.questions import questions
 from reporter.write.report.unattached import unattached
@@ -82,29 +83,29 @@ def _templates() -> Path:
 
 def text(value: object) -> str:
     """Return any string as one line of Markdown text that means itself."""
-    shown = html.escape(_printable(str(value)), quote=False)
+    shown = html.escape(printable(str(value)), quote=False)
     return re.sub(r"([\\`*_\[\]#|])", r"\\\1", shown).replace("~", "&#126;")
 
 
 def cell(value: object) -> str:
     """Return any string for a cell of a Markdown table."""
-    return text(_one_line(str(value))) or " "
+    return text(clipped(printable(str(value)), LONGEST)) or " "
 
 
 def plain(value: object) -> str:
     """Return any string as one line of printable ASCII, for a forum or a form."""
-    return _cut(_ascii(_printable(str(value))), LONGEST)
+    return clipped(_ascii(printable(str(value))), LONGEST)
 
 
 def plain_long(value: object) -> str:
     """Return a sentence of our own, which may hold names, as one line of printable ASCII."""
-    return _cut(_ascii(_printable(str(value))), LONGEST_SENTENCE)
+    return clipped(_ascii(printable(str(value))), LONGEST_SENTENCE)
 
 
 def block(value: object) -> str:
     """Return any text for a code fence: its printable lines, which cannot end the fence."""
     lines = str(value).strip().splitlines()
-    return "\n".join(map(_printable, lines)).replace("`", "'")
+    return "\n".join(map(printable, lines)).replace("`", "'")
 
 
 def docstring(value: object) -> str:
@@ -115,18 +116,6 @@ def docstring(value: object) -> str:
 
 def _ascii(value: str) -> str:
     return value.encode("ascii", "backslashreplace").decode().replace("`", "\\x60")
-
-
-def _printable(value: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in value)
-
-
-def _one_line(value: str) -> str:
-    return _cut(_printable(value), LONGEST)
-
-
-def _cut(value: str, longest: int) -> str:
-    return value if len(value) <= longest else value[: longest - 3] + "..."
 
 
 def number(value: float) -> str:

@@ -74,7 +74,7 @@ def run(model: Path, out: Path, options: Options, progress: Progress | None = No
     Raises Stopped on Ctrl-C if there is something to keep.
     """
     progress = progress or Silent()
-    check_free(out, options.force)
+    check_free(out, options.force, model)
     if not model.is_dir() or model.suffix in (*MODELS, COMPILED):
         return [_written(model, out, options, progress)]
     models = models_in(model)

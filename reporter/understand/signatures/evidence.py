@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from migrate import ENVELOPE_K, AnereportError, channels
-from reporter.understand.assessment import counted
+from reporter.understand.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

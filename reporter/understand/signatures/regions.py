@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reporter.understand.wording import some
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -166,5 +168,5 @@ def _name(axis: int, rank: int) -> str:
     return {-3: "channel", -2: "row", -1: "column"}.get(axis, f"index along axis {axis}")
 
 
-def _list(numbers: list[int], most: int = 8) -> str:
-    return ", ".join(map(str, numbers[:most])) + (", ..." if len(numbers) > most else "")
+def _list(numbers: list[int]) -> str:
+    return some(list(map(str, numbers)), 8)

@@ -10,6 +10,8 @@ from migrate import AnereportError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reporter.measure.identity import ModelIdentity
+
 T = TypeVar("T")
 
 
@@ -30,3 +32,14 @@ def find(
             except AnereportError as error:
                 return None, f"{what} left aside: {error}"
     return None, ""
+
+
+def check_source(
+    what: str, source: ModelIdentity, identity: ModelIdentity, fault: type[AnereportError]
+) -> None:
+    """Raise `fault` unless a folder's `source` is this model; `what` says what the folder holds."""
+    if source.sha256_without_metadata != identity.sha256_without_metadata:
+        raise fault(
+            f"{what} of another model: {source.name} (sha256 {source.sha256[:12]}), "
+            f"not {identity.name} (sha256 {identity.sha256[:12]})"
+        )

@@ -75,10 +75,6 @@ def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Att
 
 def _read(folder: Path, identity: ModelIdentity) -> Attached:
     found = migrated.load(folder)
-    if found.source.sha256_without_metadata != identity.sha256_without_metadata:
-        raise MigrationError(
-            f"{folder} is a migration of another model: {found.source.name} (sha256 "
-            f"{found.source.sha256[:12]}), not {identity.name} (sha256 {identity.sha256[:12]})"
-        )
+    beside.check_source(f"{folder} is a migration", found.source, identity, MigrationError)
     migrated.check(folder, found)
     return Attached(folder, found)

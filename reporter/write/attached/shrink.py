@@ -87,13 +87,8 @@ def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Att
 def attach(folder: Path, identity: ModelIdentity) -> Attached:
     """Return the shrink in a folder; ShrinkError if it is another model's, or was changed."""
     state = shrunk.load(folder)
-    source, smallest = state.source, state.smallest
-    if source.sha256_without_metadata != identity.sha256_without_metadata:
-        raise ShrinkError(
-            f"{folder} is a shrink of another model: {source.name} (sha256 {source.sha256[:12]}), "
-            f"not {identity.name} (sha256 {identity.sha256[:12]})"
-        )
-    path = folder / SMALLEST
+    beside.check_source(f"{folder} is a shrink", state.source, identity, ShrinkError)
+    path, smallest = folder / SMALLEST, state.smallest
     if state.ended and smallest and not _is(path, smallest.identity):
         raise ShrinkError(f"{path} is not as it was written: begin the shrink again with --force")
     return Attached(folder, state)

@@ -117,11 +117,6 @@ def find(model: Path, identity: ModelIdentity, chosen: Path | None) -> tuple[Att
 def attach(folder: Path, identity: ModelIdentity) -> Attached:
     """Return the variants in a folder; ManifestError if of another model, or it was changed."""
     found = manifest.load(folder)
-    source = found.source
-    if source.sha256_without_metadata != identity.sha256_without_metadata:
-        raise ManifestError(
-            f"{folder} holds variants of another model: {source.name} (sha256 "
-            f"{source.sha256[:12]}), not {identity.name} (sha256 {identity.sha256[:12]})"
-        )
+    beside.check_source(f"{folder} holds variants", found.source, identity, ManifestError)
     manifest.check_source(folder, found)
     return Attached(folder, found)

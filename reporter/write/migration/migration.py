@@ -53,7 +53,7 @@ def write(
     options = options or migrate.Options()
     given = [(path.name, record.load(path)) for path in record_files(records)]
     kept = bool(given) and not force and out.exists()
-    check_free(out, force or kept)
+    check_free(out, force or kept, model, *records)
     with leaving(model) as model:
         wanted = choose(model, options)
         progress.expect(1 if kept else 4 + 2 * len(wanted))
@@ -106,7 +106,7 @@ def write_source(
 ) -> None:
     """Write `model` as PyTorch source alone: model.py and its weights, in the folder `out`."""
     progress = progress or Silent()
-    check_free(out, force)
+    check_free(out, force, model)
     progress.expect(2)
     progress.step("reading the model")
     net = Subject(model, custom).net

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from reporter.measure.listing import decode
 from reporter.understand.divergence import axes
-from reporter.understand.explanation import some
 from reporter.understand.listing import NAMES
+from reporter.understand.wording import printable, some
 from reporter.write.pictures import channels, error_map, network, scatter
-from reporter.write.pictures.frame import fitted, number, printable
+from reporter.write.pictures.frame import fitted, number
 from reporter.write.pictures.graph import graph, shortened
 from reporter.write.rendering import extent
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = 3  # the worst, which are drawn
 LONGEST = 80  # characters of a name
+NAMED = 4  # faults that a caption names
 MEANING = "gives these numbers, which does not identify the responsible stage"
 
 
@@ -72,7 +73,7 @@ def of_network(report: Report) -> Figure | None:
     caption = f"{how}{sum(n.kind == 'layer' for n in whole.nodes):,} layers, inputs above."
     if suspects:
         faults = [f"{fault}@{_name(layer)}" for layer, found in suspects.items() for fault in found]
-        caption += f" Suspect, with a thick border: {some(faults)} {MEANING}."
+        caption += f" Suspect, with a thick border: {some(faults, NAMED)} {MEANING}."
     title = f"{'SIMULATED: t' if how else 'T'}he network"
     return Figure(network.draw(shown, words, title, caption), caption)
 

@@ -11,6 +11,8 @@ import math
 import unicodedata
 from typing import TYPE_CHECKING
 
+from reporter.understand.wording import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -101,11 +103,6 @@ def legend(y: float, title: str, entries: Iterable[tuple[str, str]]) -> list[str
 def escaped(words: str) -> str:
     """Return text for XML."""
     return html.escape(printable(words), quote=False)
-
-
-def printable(words: str) -> str:
-    """Return text in which what does not print is a space."""
-    return "".join(c if c.isprintable() else " " for c in words)
 
 
 def fitted(words: str, columns: int) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reporter.understand.wording import several
 from reporter.write.rendering import extent
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _stretches(count: int, kept: set[int]) -> Iterator[tuple[int, int]]:
 
 def _counted(nodes: Sequence[Node]) -> str:
     kinds = Counter(node.kind for node in nodes)
-    counts = [f"{n:,} {kind}{'s' if n > 1 else ''}" for kind, n in kinds.items()]
+    counts = [several(n, kind) for kind, n in kinds.items()]
     return f"\u2026 {' and '.join(counts)} \u2026"
 
 

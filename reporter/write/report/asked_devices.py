@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reporter.understand.agreement import BAD, comparable
 from reporter.understand.unit_result import NOT_MEASURED
+from reporter.understand.wording import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,8 @@ def right(report: Report) -> str:
     if not any(map(_fails, report.comparisons)):
         return ""
     rows = [row for rows in _by_kind(report).values() for row in rows if row.state == "right"]
-    return _some([place(r.origin) for r in rows if r.origin.kind.evidence == "measured"], "; ")
+    measured = [place(r.origin) for r in rows if r.origin.kind.evidence == "measured"]
+    return some(measured, OF_A_KIND, "; ")
 
 
 def place(origin: Origin) -> str:
@@ -62,7 +64,7 @@ def second(report: Report) -> Answer:
             kind = named[0].origin
             said = [f"label {row.origin.label} {_word(row)}" for row in _shared(named)]
             where = f"{kind.device} ({kind.kind.system_build or 'build not known'})"
-            return f"{where}: {_some(said)}", kind.kind.evidence, ""
+            return f"{where}: {some(said, OF_A_KIND)}", kind.kind.evidence, ""
     return NOT_MEASURED.capitalize(), NOT_MEASURED, _runner(report)
 
 
@@ -112,9 +114,4 @@ def _word(row: Row) -> str:
 
 def _systems(rows: Sequence[Row]) -> str:
     builds = [row.origin.kind.system_build or "an unknown build" for row in rows]
-    return _some(list(dict.fromkeys(builds)))
-
-
-def _some(said: Sequence[str], between: str = ", ") -> str:
-    more = f" and {len(said) - OF_A_KIND} more" if len(said) > OF_A_KIND else ""
-    return between.join(said[:OF_A_KIND]) + more
+    return some(list(dict.fromkeys(builds)), OF_A_KIND)

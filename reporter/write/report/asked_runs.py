@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reporter.understand.unit_result import NOT_MEASURED
+from reporter.understand.wording import several
 from reporter.write.report.asked_devices import OF_A_KIND, place
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def often(report: Report, again: str) -> Answer:
         return f"{word}: in {_where(found)}", evidence, ""
     inputs = len({key for t in found for key in t.inputs})
     some = ", with some inputs" if "every run of some inputs" in words else ""
-    of = f"{bad:,} of {runs:,} runs, of {inputs} input{'s' * (inputs != 1)}"
+    of = f"{bad:,} of {runs:,} runs, of {several(inputs, 'input')}"
     return f"{word}{some}: wrong in {of}", evidence, ""
 
 

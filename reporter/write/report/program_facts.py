@@ -9,6 +9,7 @@ import numpy as np
 import migrate
 from reporter.measure import inputs
 from reporter.measure.identity import identify
+from reporter.understand.wording import some
 from reporter.write.report.model_facts import ModelFacts, feature_facts
 
 if TYPE_CHECKING:
@@ -54,11 +55,10 @@ def _overflows(path: Path, program: migrate.ProgramOverview, given: dict[str, An
     names = list(dict.fromkeys(name for e in envelopes for name in e.beyond_range))
     if not names:
         return []
-    first = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
     return [
-        f"float16 overflows in {len(names)} of the program's values ({first}) on seeded inputs: "
-        "they go beyond 65,504, which float16 arithmetic has no number for: a fault of the "
-        "program's precision, not of the hardware"
+        f"float16 overflows in {len(names)} of the program's values ({some(names, NAMED)}) on "
+        "seeded inputs: they go beyond 65,504, which float16 arithmetic has no number for: a "
+        "fault of the program's precision, not of the hardware"
     ]
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from reporter.understand.assessment import counted
 from reporter.understand.headline import sentence
 from reporter.understand.listing import NAMES
 from reporter.understand.unit_result import NOT_MEASURED
+from reporter.understand.wording import counted, several, some
 from reporter.write.report.asked_devices import OF_A_KIND, failing, last_good, right, second
 from reporter.write.report.asked_runs import often
 from reporter.write.report.summary import REFERENCE
@@ -169,8 +169,7 @@ def _planned(report: Report) -> Question:
     if placed := report.placement:
         answer = f"Planned there: {placed.planned} of {placed.total} operations"
         if placed.elsewhere:
-            more = f" and {len(placed.elsewhere) - 3} more" if len(placed.elsewhere) > 3 else ""
-            answer += f", not {', '.join(placed.elsewhere[:3])}{more}"
+            answer += f", not {some(placed.elsewhere, 3)}"
         return Question(asked, f"{answer}; a plan does not show where it ran{but}", "measured")
     for c in report.comparisons:
         cpu, ane = c.result("cpu").metrics, c.result("ane").metrics
@@ -210,15 +209,11 @@ def _minimal(report: Report) -> Question:
             command = f"anereport variants {name} --shrink"
             return Question(asked, reading.smallest.removesuffix("."), evidence, command)
     if report.model.program is not None:
-        size = f"this one has {_count(len(report.model.program.operations), 'operation')}"
+        size = f"this one has {several(len(report.model.program.operations), 'operation')}"
         return Question(asked, f"{UNKNOWN}; {size}", NOT_MEASURED)
-    size = f"this one has {_count(len(report.model.layers), 'layer')}"
+    size = f"this one has {several(len(report.model.layers), 'layer')}"
     command = f"anereport variants {name} --shrink"
     return Question(asked, f"{UNKNOWN}; {size}", NOT_MEASURED, command)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _observed(report: Report) -> Question:

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 ZIPPED = (markdown, html)
 POSTED = (forum, feedback, github)
 SCRIPT = "repro.py"
-FOR_FEEDBACK = (
-    "report.md", "report.html", "report.json", SCRIPT, RECORDS, *attached.FOLDERS,
-)  # fmt: skip
+FOR_FEEDBACK = (*(v.FILE for v in (*ZIPPED, json_)), SCRIPT, RECORDS, *attached.FOLDERS)
 
 
 def again(folder: Path, stated: Stated) -> Report:

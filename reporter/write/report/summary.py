@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reporter.understand.headline import chief, gravity
 from reporter.understand.unit_result import NOT_MEASURED
+from reporter.understand.wording import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,8 +52,7 @@ def _listed(comparison: Comparison) -> str:
     units = [WORDS[r.unit] for r in comparison.units if r.status != NOT_MEASURED]
     rows = [row for row in comparison.table.rows if row is not None]
     differ = any(len({float(value) for value in row.values if value}) > 1 for row in rows)
-    names = " and ".join(filter(None, [", ".join(units[:-1]), units[-1]])) if units else "no unit"
-    return f"{'different numbers' if differ else 'numbers'} on {names}"
+    return f"{'different numbers' if differ else 'numbers'} on {joined(units) or 'no unit'}"
 
 
 def _fails(comparisons: Sequence[Comparison]) -> str:

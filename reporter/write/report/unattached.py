@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from reporter.write.models_here import MODELS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reporter.write.report.report import Report
-
-MODELS = (".mlmodel", ".mlpackage")
 
 
 def holds_weights(name: str) -> bool:

@@ -1,13 +1,13 @@
 """The repro script: a standalone file that rebuilds the model and shows its numbers.
 
-building     a model as statements, and exact their weights of whole numbers
-script       the script of these, and running it in a clean process: a Repro
-survival     whether the divergence is there too with the weights that it offers
+building       a model as statements, and exact their weights of whole numbers
+script         the script of these; package_repro that of an ML Program, which is not rebuilt
+running        the script in a clean process: a Repro
+survival       whether the divergence is there too with the weights that it offers
 """
 
 from __future__ import annotations
 
-from reporter.write.repro.facts import Kind as Kind
 from reporter.write.repro.facts import Repro as Repro
 from reporter.write.repro.facts import Weights as Weights
 from reporter.write.repro.running import execute as execute

@@ -15,6 +15,7 @@ from reporter.measure.record import of
 from reporter.understand import comparison
 from reporter.understand.reference import Referee, arrays
 from reporter.understand.unit_result import numeric
+from reporter.understand.wording import counted
 from reporter.write.repro import exact
 from reporter.write.repro.facts import Repro, Weights
 from reporter.write.repro.script import spec_of
@@ -112,9 +113,7 @@ def _ratio(c: Comparison) -> float:
 
 def _size(c: Comparison) -> str:
     if c.diagnosis and c.diagnosis.every(UNIT):
-        ratio = _ratio(c)
-        told = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
-        return f"{told} times as far off as rounding explains"
+        return f"{counted(_ratio(c))} times as far off as rounding explains"
     metrics = c.result(UNIT).metrics
     return f"off by up to {metrics.max_abs:.3g}" if metrics else "not comparable"
 

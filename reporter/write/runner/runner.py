@@ -83,7 +83,7 @@ def write(model: Path, out: Path, options: Options, progress: Progress | None = 
     """
     progress = progress or Silent()
     out = out if out.suffix == SUFFIX else out.with_name(out.name + SUFFIX)
-    check_free(out, options.force)
+    check_free(out, options.force, model)
     models = models_in(model) if model.is_dir() and model.suffix not in MODELS else [model]
     if not models:
         raise AnereportError(f"no model in {model}")

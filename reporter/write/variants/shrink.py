@@ -134,7 +134,7 @@ class _Work:
     def begin(self) -> list[str]:
         """Write the first round: the model itself, and what may show the most."""
         self.progress.step("reading the model")
-        check_free(self.out, self.options.force)
+        check_free(self.out, self.options.force, self.model)
         why = self.networks.knobs(())[1]
         found = self.making.search(()).smaller(self.options.most)
         if not found:

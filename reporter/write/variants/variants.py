@@ -61,7 +61,7 @@ def write(
     Raises ModelError for a pipeline and for what is no NeuralNetwork; nothing is left then.
     """
     progress = progress or Silent()
-    check_free(out, force)
+    check_free(out, force, model)
     progress.expect(1 + PROGRAMS)
     progress.step("reading the model")
     with leaving(model) as model:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reporter.understand.listing import NAMES
+from reporter.understand.wording import clipped
 from reporter.write.rendering import decibel, number, plain
 
 if TYPE_CHECKING:
@@ -81,5 +82,4 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(value: str) -> str:
-    shown = " ".join(plain(value).split()) or "-"
-    return shown if len(shown) <= WIDEST else f"{shown[: WIDEST - 3]}..."
+    return clipped(" ".join(plain(value).split()) or "-", WIDEST)

@@ -37,6 +37,10 @@ def verify(
     `run_script` executes repro.py even if it is not what anereport writes here.
     """
     progress = progress or Silent()
+    if zipped.is_dir():
+        raise checks.BundleError(f"{zipped} is a folder: give the zip that is in it, or made of it")
+    if not zipped.exists():
+        raise checks.BundleError(f"no such file: {zipped}")
     progress.expect(6)
     found = []
     with tempfile.TemporaryDirectory() as folder:

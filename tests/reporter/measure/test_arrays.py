@@ -128,6 +128,11 @@ class Trap:
         return Trap.spring, ()
 
 
+def test_a_folder_is_no_archive(path):
+    path.mkdir()
+    assert "is a folder: give an .npz file" in refused(path)
+
+
 def test_nothing_is_ever_unpickled(path):
     np.savez(path, **{"cpu::y": np.array([Trap()], dtype=object)})
     assert "not a readable .npz" in refused(path)

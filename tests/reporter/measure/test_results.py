@@ -101,6 +101,9 @@ def test_a_folder_stands_for_its_records(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecordError, match=r"empty holds no record: no file in it ends in .json"):
         results.record_files([tmp_path / "empty"])
+    (tmp_path / "m.mlpackage").mkdir()
+    with pytest.raises(RecordError, match=r"m\.mlpackage is a model, and no record"):
+        results.record_files([tmp_path / "m.mlpackage"])
 
 
 def test_the_same_file_is_counted_once_and_that_is_said(tmp_path):

@@ -24,7 +24,6 @@ from reporter.understand.assessment import (
     Assessment,
     assess,
     check_limit,
-    counted,
     graded,
 )
 
@@ -48,15 +47,6 @@ def off(found, channel, times):
     values = found.reference.copy()
     values[0, channel] += times * found.rmse[channel]
     return values
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.1234, "0.123"), (999.4, "999"), (999.6, "1,000"), (2568.7, "2,569"), (61677, "61,677"),
-     (1.25e7, "1.25e+07"), (math.inf, "inf")],
-)  # fmt: skip
-def test_a_number_of_a_sentence(value, text):
-    assert counted(value) == text
 
 
 # --- the boundaries

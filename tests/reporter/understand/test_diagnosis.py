@@ -13,9 +13,9 @@ from migrate import Envelope
 from migrate.coreml import proto
 from reporter.measure.record import Failure, Plan, PlannedOperation, Run
 from reporter.measure.simulate import values
-from reporter.understand.assessment import counted
 from reporter.understand.diagnosis import SUSPECTS, Numbers, diagnose, fits, numbers
 from reporter.understand.reference import Referee
+from reporter.understand.wording import counted
 
 RNG = np.random.RandomState(0)
 EXACT = RNG.rand(1, 4, 5, 6) * 10 - 5

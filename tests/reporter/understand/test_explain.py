@@ -377,13 +377,33 @@ def test_the_same_record_twice_is_counted_once(phones, tmp_path):
     assert lines == explain([folder / "a1.json"], path, bounds=QUICK)
 
 
-@pytest.mark.parametrize("given", [True, False])
-def test_a_record_of_another_model_among_them(phones, model, given):
-    path, folder = phones
+def test_of_two_models_one_is_to_be_named(phones, model):
+    _, folder = phones
     other = record.dumps(simulate(model, "none")).replace("simulated", "measured", 1)
     (folder / "b0.json").write_text(other)
-    with pytest.raises(RecordError, match=r"b0.json is a record of another model: m.mlmodel "):
-        explain([folder], path if given else None, bounds=QUICK)
+    words = r"b0.json is a record of another model: m.mlmodel .*: say which with --model"
+    with pytest.raises(RecordError, match=words):
+        explain([folder], bounds=QUICK)
+
+
+def test_records_of_other_models_than_the_one_that_is_named_are_left_aside(phones, model):
+    path, folder = phones
+    alone = explain([folder], path, bounds=QUICK)
+    known = len(list(folder.iterdir()))
+    for name in ("b0", "z"):  # simulated, as none of the others is
+        (folder / f"{name}.json").write_text(record.dumps(simulate(model, "none")))
+    *lines, last = explain([folder], path, bounds=QUICK)
+    assert lines == alone
+    assert last == f"Left aside: 2 of {known + 2} records, of other models: m.mlmodel."
+
+
+def test_where_all_records_are_of_other_models_the_first_is_named(phones, model, samples):
+    _, folder = phones
+    shape = (1, 1600, 39, 1)
+    with pytest.raises(RecordError, match=r"a1.json is a record of another model: phones.mlmod"):
+        explain([folder], model, bounds=QUICK)
+    listed = explain([samples / "thread-720810.txt", folder], model, shape, QUICK)
+    assert any(line.startswith("Left aside: ") for line in listed)
 
 
 def test_measured_and_simulated_records_are_not_explained_together(phones):

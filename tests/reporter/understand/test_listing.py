@@ -107,7 +107,7 @@ def test_where_rows_lie(read):
     assert batch[-1].endswith("nothing is known of the other 5 channels.")
     many = "".join(f"{i} {i}.5\n" for i in range(0, 40, 4))
     assert statements(read("Index CPU\n" + many, (1, 10, 2, 2)))[0] == (
-        "The ten rows lie in 10 channels: 0, 1, 2, 3, 4, 5, 6, 7, ...."
+        "The ten rows lie in 10 channels: 0, 1, 2, 3, 4, 5, 6, 7 and 2 more."
     )
 
 

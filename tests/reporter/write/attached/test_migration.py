@@ -248,5 +248,5 @@ def test_the_limit_is_that_of_the_verdict_too(here):
 def test_a_model_outside_of_the_migrations_folder_is_refused(here):
     file = here / "Tiny-mlprogram" / "migration.json"
     file.write_text(file.read_text().replace('"Tiny.mlpackage"', '"../Tiny.mlpackage"'))
-    with pytest.raises(AnereportError, match=r"names \.\./Tiny\.mlpackage, not in its folder"):
+    with pytest.raises(AnereportError, match=r"names \.\./Tiny\.mlpackage, which is not in"):
         report(here, migration=here / "Tiny-mlprogram")
