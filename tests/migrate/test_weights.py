@@ -285,3 +285,11 @@ def test_collecting_ends_with_an_error():
 )
 def test_count(fields, stored):
     assert weights.count(message(**fields)) == stored
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 4095, 4096, 524287, 524288])
+def test_floats_behind_a_length_of_any_number_of_bytes(count):
+    """The length, of four bytes a value, grows by a byte at 2^7, 2^14 and 2^21."""
+    values = np.arange(count, dtype=np.float32)
+    found = weights.array(message(floatValue=values), (count,), "weights")
+    np.testing.assert_array_equal(found, values)
