@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS = 300
 SEEDED: tuple[Kind, ...] = ("seeded",)
+_alive: set[subprocess.Popen[str]] = set()  # scripts that are running
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def execute(script: str, model: Path, kinds: Sequence[Kind] = SEEDED) -> Repro:
 
     What they built is compared with the model, weights aside.
     """
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
-        ended = list(pool.map(partial(_ran, script, Path(folder)), kinds))
+    with tempfile.TemporaryDirectory() as folder:
+        ended = _all_ran(script, Path(folder), kinds)
         found = [_built(Path(folder), *run) for run in zip(kinds, ended, strict=True)]
     original = migrate.load_spec(model)
     seeded, *others = found
@@ -55,6 +56,17 @@ def execute(script: str, model: Path, kinds: Sequence[Kind] = SEEDED) -> Repro:
         found_so = "likewise" if same else f"FAILED: {_last_line(built.output)}"
         status += f"; with {built.kind} weights {found_so}"
     return replace(repro, weights=tuple(weights), status=status)
+
+
+def _all_ran(script: str, folder: Path, kinds: Sequence[Kind]) -> list[tuple[int, str]]:
+    """Run them side by side; if the wait for them is broken off, none of them goes on."""
+    with ThreadPoolExecutor() as pool:
+        try:
+            return list(pool.map(partial(_ran, script, folder), kinds))
+        except BaseException:
+            for process in list(_alive):
+                process.kill()
+            raise
 
 
 def _ran(script: str, folder: Path, kind: Kind) -> tuple[int, str]:
@@ -132,15 +144,20 @@ def run_clean(script: str, folder: Path, *arguments: str) -> tuple[int, str]:
 def _run_file(
     file: Path, folder: Path, environment: Mapping[str, str], *arguments: str
 ) -> tuple[int, str]:
-    try:
-        done = subprocess.run(
-            [sys.executable, str(file), *arguments],
-            cwd=folder, env=dict(environment), capture_output=True,
-            encoding="utf-8", errors="replace", timeout=SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return 1, f"over {SECONDS} s"
-    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+    with subprocess.Popen(
+        [sys.executable, str(file), *arguments],
+        cwd=folder, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        encoding="utf-8", errors="replace",
+    ) as process:  # fmt: skip
+        _alive.add(process)
+        try:
+            output, errors = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return 1, f"over {SECONDS} s"
+        finally:
+            process.kill()  # if it has not ended
+            _alive.discard(process)
+    return process.returncode, output + (errors if process.returncode else "")
 
 
 def _last_line(output: str) -> str:

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+import time
+
 import pytest
 
 import migrate
@@ -108,6 +113,33 @@ def test_a_script_that_takes_too_long_is_stopped(path, monkeypatch):
     monkeypatch.setattr(running, "SECONDS", 0.5)
     done = repro.execute("import time\ntime.sleep(60)\n", path)
     assert done.status.startswith("FAILED when executed: over 0.5 s")
+
+
+DEAF = """\
+import signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as imports of torch may be
+Path({folder!r}, "begun-" + sys.argv[3]).touch()
+time.sleep(20)
+Path({folder!r}, "ended-" + sys.argv[3]).touch()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to threads")
+def test_ctrl_c_does_not_wait_for_scripts_that_do_not_hear_it(path, tmp_path):
+    """It ends them; Ctrl-C is sent once both have begun."""
+
+    def interrupt():
+        while len(list(tmp_path.glob("begun-*"))) < 2:
+            time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        repro.execute(DEAF.replace("{folder!r}", repr(str(tmp_path))), path, ("seeded", "exact"))
+    sender.join()
+    assert list(tmp_path.glob("ended-*")) == []
 
 
 def test_the_users_script_is_not_run_unless_asked(tmp_path):
