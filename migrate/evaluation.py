@@ -96,8 +96,12 @@ def _input(feature: Feature, inputs: dict[str, Any], dtype: torch.dtype) -> Tens
 
 
 def _output(feature: Feature, value: Any, exact: bool) -> Any:
+    if not isinstance(value, torch.Tensor):
+        if feature.kind == "image":
+            raise ModelError(
+                f"output {feature.name!r} is an image, the program gives a {type(value).__name__}"
+            )
+        return value
     if feature.kind == "image":
         return features.to_pil(value, feature)
-    if not isinstance(value, torch.Tensor):
-        return value
     return features.to_array(value, "" if exact else feature.dtype)

@@ -8,6 +8,6 @@ BIN=${BIN:-.venv/bin}
 "$BIN/mypy"
 "$BIN/lint-imports"
 "$BIN/anereport" --help > /dev/null
-# a process for each core, and one thread in each: more would wait for each other;
+# two processes, and one thread in each: more would wait for each other;
 # files are begun in the order of tests/support/longest.py
 OMP_NUM_THREADS=1 "$BIN/python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q

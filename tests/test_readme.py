@@ -89,7 +89,7 @@ ELSEWHERE = {
     "make test": "its recipe is printed below",
     "make bench": "its recipe is printed below",
     "make fuzz SECONDS=900": "its recipe is printed below",
-    "python tests/mutation/check.py": "takes minutes",
+    "python tests/mutation/check.py": "takes hours",
     "python repro.py": "see tests/reporter/write/repro/test_running.py",
     ".venv/bin/python -m pytest -m mac -v": "needs a Mac",
 }

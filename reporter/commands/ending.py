@@ -13,13 +13,14 @@ STOPPED = 130  # the exit code of what Ctrl-C ends
 
 @contextmanager
 def ending_at_once(before: Callable[[], object] = bool) -> Iterator[None]:
-    """Let Ctrl-C end the process by itself, once `before` is done.
+    """Let Ctrl-C end the process at once, after a call of `before`.
 
     That is for imports: they may swallow an exception that comes from nowhere, or crash of it.
     """
 
     def end(*_: object) -> None:
-        before()
+        with suppress(Exception):
+            before()
         with suppress(OSError):  # it is closed
             os.write(2, b"stopped\n")
         os._exit(STOPPED)

@@ -43,7 +43,7 @@ def loading() -> Iterator[None]:
 
 
 def load_tools() -> None:
-    """Import what the work with a model needs, and imports only then, by `loading`."""
+    """Import torch and coremltools, within `loading`: by itself the work imports them later."""
     import torch  # noqa: F401
 
     from migrate import coremltools

@@ -52,14 +52,17 @@ def variants(
         from reporter.understand.assessment import check_limit
         from reporter.understand.reading_words import sentences
         from reporter.write.attached.variants import default_folder
+        from reporter.write.files.outputs import check_free
         from reporter.write.variants import variants as writing
 
     folder = out or Path(default_folder(model))
     if record:
-        check_limit(limit)  # and that there are records, before long work
+        # what is wrong with either is said before long work
+        check_limit(limit)
         record_files(record)
         with shown() as progress:
             if force or not folder.exists():
+                check_free(folder, force, *record)
                 writing.write(model, folder, force, progress, custom)
             readings = writing.read(model, folder, record, limit, progress, custom)
         for reading in readings:

@@ -36,7 +36,7 @@ def serialized(message: Any) -> Iterator[bytes]:
 
 def _pieces(message: Any) -> list[_Piece]:
     if message.DESCRIPTOR.full_name not in CONTAINERS or len(UnknownFieldSet(message)):
-        return [_Piece(message, len(_whole(message)))]
+        return [_Piece(message, message.ByteSize())]
     return [
         piece for field, value in message.ListFields() for piece in _field(message, field, value)
     ]

@@ -19,7 +19,7 @@ from reporter.understand.headline import sentence
 from reporter.understand.listing import NAMES
 from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
-from reporter.understand.wording import counted
+from reporter.understand.wording import counted, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +107,7 @@ class _Records:
             return
         if not self.heads and not listings:
             raise self.others[0]
-        models = ", ".join(dict.fromkeys(other.model for other in self.others))
+        models = some(list(dict.fromkeys(other.model for other in self.others)), 5)
         count = len(self.others) + len(self.heads)
         yield f"Left aside: {len(self.others)} of {count} records, of other models: {models}"
 

@@ -1,6 +1,6 @@
 """What a command keeps in a folder as one JSON file, read back by a later one.
 
-A fault is one `fault`, whose sentence names the place in the file and the `command` to run again.
+What is wrong is raised as `fault`: a sentence with the place in the file, and the `command` to run.
 """
 
 from __future__ import annotations

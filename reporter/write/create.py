@@ -21,10 +21,10 @@ from reporter.understand.reference import Referee
 from reporter.understand.understood import Bounds, Understood
 from reporter.write import repro as repros
 from reporter.write.attached import attached
-from reporter.write.files.bundle import RECORDS, check_free, copy, new_folder, say
+from reporter.write.files.outputs import RECORDS, check_free, copy, new_folder
 from reporter.write.privacy import model_copy, model_texts, results_copy
-from reporter.write.privacy.redact import opened, redact, redact_json
-from reporter.write.report import notes, report_file, report_folder, unattached
+from reporter.write.privacy.redact import opened, redact, redact_json, say
+from reporter.write.report import notes, report_file, report_folder, without_weights
 from reporter.write.report import report as reports
 from reporter.write.report.model_facts import model_facts
 from reporter.write.report.program_facts import program_facts
@@ -67,11 +67,17 @@ class Options:
     keep_metadata: bool = False
     stated: Stated = field(default_factory=Stated)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read beside the model and records."""
+        given = (self.script, self.migration, self.variants, self.shrink, self.inputs)
+        return tuple(filter(None, given))
+
 
 def create(model: Path, out: Path, options: Options, progress: Progress | None = None) -> Report:
     """Write the report's folder and return the Report; nothing is left behind on failure."""
     progress = progress or Silent()
-    check_free(out, options.force, model, *options.records)
+    check_free(out, options.force, model, *options.records, *options.files)
     notes.read(out)  # what cannot be read is said before long work
     if options.run_script and options.script is None:
         raise AnereportError("--run-script runs the script that --script names: name one")
@@ -117,7 +123,7 @@ def _through(
     repro = repros.judged(repro, made, understood.comparisons, named, options.bounds)
     beside = known.migration, known.readings, known.shrunk
     report = reports.compose(facts, understood, options.devices, repro, *beside)
-    report = unattached.without(report) if options.without_weights else report
+    report = without_weights.without(report) if options.without_weights else report
     report = replace(report, date=archive.latest(r for _, _, r in bundled))
     stated = report_folder.said_before(out, report, options.stated)
     report = report_file.as_kept(stated.into(report))
@@ -288,4 +294,4 @@ def _bundle(
     for name, path, result in found:
         results_copy.keep(result, path, folder / RECORDS / name, copies)
     if report.without_weights:
-        unattached.remove(folder)
+        without_weights.remove(folder)

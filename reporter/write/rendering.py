@@ -24,7 +24,7 @@ from reporter.understand.verdict import sides
 from reporter.understand.wording import clipped, printable
 from reporter.write.privacy.removed import removals
 from reporter.write.report.questions import questions
-from reporter.write.report.unattached import unattached
+from reporter.write.report.without_weights import unattached
 
 LONGEST = 200  # characters of a name that are shown
 LONGEST_SENTENCE = 600  # of a sentence that holds names

@@ -18,7 +18,14 @@ from reporter.measure.identity import identify
 from reporter.measure.inputs import Schedule
 from reporter.measure.simulate import ONCE, lacks, simulate
 from reporter.progress import Progress, Silent
-from reporter.write.files.bundle import OutputError, check_free, growing_folder, new_file, partial
+from reporter.write.files.outputs import (
+    OutputError,
+    check_free,
+    check_free_file,
+    growing_folder,
+    new_file,
+    partial,
+)
 from reporter.write.models_here import MODELS, models_in
 
 if TYPE_CHECKING:
@@ -74,9 +81,11 @@ def run(model: Path, out: Path, options: Options, progress: Progress | None = No
     Raises Stopped on Ctrl-C if there is something to keep.
     """
     progress = progress or Silent()
-    check_free(out, options.force, model)
+    read = tuple(filter(None, (model, options.inputs)))
     if not model.is_dir() or model.suffix in (*MODELS, COMPILED):
+        check_free_file(out, options.force, *read)
         return [_written(model, out, options, progress)]
+    check_free(out, options.force, *read)
     models = models_in(model)
     if not models:
         raise AnereportError(f"no model in {model}")

@@ -2,7 +2,8 @@
 
 300 mutants are drawn with a fixed seed from the pieces that decide what is right and what may
 leave. Each is put into a process of its own, where the mirrored tests run; those that survive meet
-the wider ones. A mutant is killed if a test fails, or none ends in time. What survives is listed.
+the wider ones. A mutant is killed if a test fails, or if they do not end in time.
+What survives is listed.
 """
 
 from __future__ import annotations
@@ -152,6 +153,8 @@ def run(file, number, tests):
     while time.monotonic() < end:
         found, status = os.waitpid(process, os.WNOHANG)
         if found:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)  # what the tests started, if they did not end
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.05)
     os.killpg(process, signal.SIGKILL)

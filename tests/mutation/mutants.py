@@ -50,15 +50,17 @@ class _Sites(ast.NodeTransformer):
     def visit_IfExp(self, node):
         return self._forced(node)
 
-    def visit_While(self, node):
-        return self.generic_visit(node)
-
     def _forced(self, node):
         node = self.generic_visit(node)
         for value in (True, False):
             other = copy.copy(node)
             other.test = ast.copy_location(ast.Constant(value), node.test)
             node = self.at(node, other, f"the condition is {value}")
+        return node
+
+    def visit_ClassDef(self, node):
+        body = [statement for statement in node.body if not _is_text(statement)]
+        node.body = [self.visit(statement) for statement in body] or node.body
         return node
 
     def visit_FunctionDef(self, node):

@@ -591,7 +591,7 @@ def test_run_at_an_unwritable_place(model):
     refused("run", model, "--simulate", "none", "--out", "file/r.json", words="cannot write")
     Path("folder").mkdir()
     arguments = ("--simulate", "none", "--out", "folder", "--force")
-    refused("run", model, *arguments, words="cannot write folder")
+    refused("run", model, *arguments, words="folder is a folder: name a file with --out")
 
 
 def changed(model, change):
@@ -759,18 +759,43 @@ def test_measuring_needs_a_mac(model):
 def test_a_model_is_never_replaced_by_what_is_made_of_it(model, command):
     Path("link").symlink_to(model)
     for name in ("Tiny.mlmodel", "link"):
-        words = f"{name} is what is to be read: choose another with --out"
+        words = f"{name} would replace Tiny.mlmodel, which is read: choose another --out"
         refused(*command.split(), "Tiny.mlmodel", "--out", name, "--force", words=words)
 
 
 def test_records_and_folders_are_not_replaced_by_what_is_made_of_them(model):
     done("run", model, "--simulate", "none", "--out", "r.json")
     done("variants", model, "--out", "v")
-    words = "is what is to be read"
+    words = "which is read"
     given = ("--record", "r.json", "--out", "r.json", "--force")
     refused("create", model, *given, words=words)
     refused("migrate", model, *given, words=words)
     refused("run", "v", "--simulate", "none", "--out", "v", "--force", words=words)
+
+
+def test_a_folder_is_not_replaced_that_holds_what_is_read(model):
+    """But for the records that it keeps: they are in the next one too."""
+    done("variants", model, "--out", "v")
+    inside = "v/Tiny.mlmodel"
+    words = f"v would replace {inside}, which is read: choose another --out"
+    for command in ("create", "migrate", "variants", "variants --shrink", "run --simulate none"):
+        refused(*command.split(), inside, "--out", "v", "--force", words=words)
+    np.savez("v/in.npz", x=np.zeros(3))
+    inputs = ("--inputs", "v/in.npz", "--out", "v", "--force")
+    refused("run", "--simulate", "none", model, *inputs, words="would replace v/in.npz")
+    refused("create", model, *inputs, words="would replace v/in.npz")
+    done("run", "v", "--simulate", "none", "--out", "records")
+    done("variants", model, "--out", "v", "--record", "records", "--force")
+    done("variants", model, "--out", "v", "--record", "v/records", "--force")
+    Path("records/Tiny.json").rename("v/Tiny.json")
+    record = ("--record", "v/Tiny.json", "--out", "v", "--force")
+    refused("variants", model, *record, words="would replace v/Tiny.json")
+
+
+def test_a_record_takes_no_folders_name(model):
+    done("variants", model, "--out", "v")
+    words = "v is a folder: name a file with --out"
+    refused("run", model, "--simulate", "none", "--out", "v", "--force", words=words)
 
 
 def test_verify_takes_a_zip_that_is_there(model):

@@ -16,7 +16,7 @@ import pytest
 from ended_early import Warm
 from small_block import small_block
 
-from reporter.write.files.bundle import (
+from reporter.write.files.outputs import (
     OutputError,
     growing_folder,
     new_file,

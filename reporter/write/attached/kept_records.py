@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from migrate import AnereportError
 from reporter.measure import record
-from reporter.write.files.bundle import RECORDS, copy, write_file
+from reporter.write.files.outputs import RECORDS, copy, write_file
 from reporter.write.privacy.redact import redact_json
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from reporter.understand import experiment, migrated
 from reporter.understand.migrated import Migration, MigrationError
 from reporter.write.attached import beside, kept_records
-from reporter.write.files.bundle import say
 from reporter.write.migration.migration import PAGE, default_folder, page
 from reporter.write.privacy.model_copy import Copied, copied, reidentified
+from reporter.write.privacy.redact import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from reporter.measure.paths import typed
 from reporter.understand import shrink_words, shrunk
 from reporter.understand.shrunk import ShrinkError, Shrunk
 from reporter.write.attached import beside
-from reporter.write.files.bundle import say
 from reporter.write.privacy.model_copy import Copied, copied, reidentified
+from reporter.write.privacy.redact import say
 from reporter.write.variants.shrink import SMALLEST, default_folder
 
 if TYPE_CHECKING:

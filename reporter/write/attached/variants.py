@@ -14,8 +14,9 @@ from reporter.understand.manifest import Manifest, ManifestError
 from reporter.understand.reading import Reading, readings
 from reporter.understand.reading_words import ways_first
 from reporter.write.attached import beside, kept_records
-from reporter.write.files.bundle import copy, say
+from reporter.write.files.outputs import copy
 from reporter.write.privacy.model_copy import Copied, copied, reidentified
+from reporter.write.privacy.redact import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import migrate
 from reporter.measure.identity import identify
 from reporter.understand.migrated import SCHEMA, Migration, Variant
-from reporter.write.files.bundle import copy
+from reporter.write.files.outputs import copy
 from reporter.write.migration.feature_changes import changes, lost
 from reporter.write.report.model_facts import stand_in_findings
 

@@ -14,11 +14,12 @@ from reporter.progress import Progress, Silent
 from reporter.understand import experiment, migrated
 from reporter.understand.migrated import Migration, MigrationError
 from reporter.write.attached.kept_records import keep
-from reporter.write.files.bundle import check_free, new_folder, say
+from reporter.write.files.outputs import check_free, new_folder
 from reporter.write.migration import equality
 from reporter.write.migration import matrix as wanting
 from reporter.write.migration.making import Making, Subject
 from reporter.write.privacy.model_texts import leaving
+from reporter.write.privacy.redact import say
 from reporter.write.rendering import render
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import migrate
-from reporter.write.files.bundle import copy
+from reporter.write.files.outputs import copy
 from reporter.write.privacy.redact import Gate, opened
 
 if TYPE_CHECKING:

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from reporter.measure.redaction import Redaction, redaction
 from reporter.measure.tensor import DTYPES
+from reporter.write.files.outputs import RECORDS
 from reporter.write.privacy.removed import Removed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 BEFORE = re.compile(r"[\w/@.+-]")  # a name goes on to the left of these, and is another
 AFTER = re.compile(r"[\w/@+-]|\.\w")
@@ -231,3 +233,10 @@ def redact(text: str, where: str = "") -> str:
 def redact_json(text: str, where: str = "") -> str:
     """Return a JSON text without it, the numbers of its tensors as they are."""
     return current().json(text, where)
+
+
+def say(file: Path, text: str) -> None:
+    """Write a text through the gate; bytes of the command line that are no UTF-8 stay visible."""
+    where = file.parent.name if file.parent.name == RECORDS else file.name
+    told = redact_json(text, where) if file.suffix == ".json" else redact(text, where)
+    file.write_text(told, encoding="utf-8", errors="backslashreplace")

@@ -12,9 +12,9 @@ import numpy as np
 
 from reporter.measure import archive, results
 from reporter.measure.record import Record, dumps
-from reporter.write.files.bundle import RECORDS, say
+from reporter.write.files.outputs import RECORDS
 from reporter.write.privacy.model_copy import unmatched
-from reporter.write.privacy.redact import current
+from reporter.write.privacy.redact import current, say
 from reporter.write.zipped.archive import EPOCH
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def _renamed(text: str, result: results.Results, models: Mapping[str, ModelIdent
 def copy_arrays(source: Path, target: Path, models: Mapping[str, ModelIdentity] = {}) -> None:
     """Copy an .npz through the open gate: to the byte, if nothing in it is private.
 
-    The sha256 of its model becomes that of the copy which
-    `models` has for it.
+    The sha256 of its model becomes that of the copy which `models` has for it.
     """
     gate = current()
     with zipfile.ZipFile(source) as zipped:

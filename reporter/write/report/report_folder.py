@@ -12,14 +12,14 @@ import migrate
 from migrate import AnereportError
 from reporter.progress import Progress, Silent
 from reporter.write.attached import attached
-from reporter.write.files.bundle import RECORDS, new_folder, say
+from reporter.write.files.outputs import RECORDS, new_folder
 from reporter.write.files.staging import put_back
 from reporter.write.privacy import model_texts
-from reporter.write.privacy.redact import Gate, current, opened, redact
+from reporter.write.privacy.redact import Gate, current, opened, redact, say
 from reporter.write.privacy.removed import merged
 from reporter.write.rendering import render
 from reporter.write.report import notes, report_file
-from reporter.write.report.unattached import holds_weights
+from reporter.write.report.without_weights import holds_weights
 from reporter.write.venues import feedback, forum, github, html, json_, markdown
 from reporter.write.zipped import zip_manifest
 from reporter.write.zipped.archive import named, oversize, pack

@@ -6,9 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +18,10 @@ from reporter.write.repro.facts import Kind, Repro, Weights, file_of
 from reporter.write.repro.layer_text import clear_weights, without_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 SECONDS = 300
 SEEDED: tuple[Kind, ...] = ("seeded",)
-_alive: set[subprocess.Popen[str]] = set()  # scripts that are running
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,10 @@ class _Built:
 def execute(script: str, model: Path, kinds: Sequence[Kind] = SEEDED) -> Repro:
     """Run the generated script in clean processes, one for each kind of weights it is to build.
 
-    What they built is compared with the model, weights aside.
+    What they built is compared with the model, texts and weights aside.
     """
     with tempfile.TemporaryDirectory() as folder:
-        ended = _all_ran(script, Path(folder), kinds)
+        ended = _ran(script, Path(folder), kinds)
         found = [_built(Path(folder), *run) for run in zip(kinds, ended, strict=True)]
     original = migrate.load_spec(model)
     seeded, *others = found
@@ -58,21 +56,15 @@ def execute(script: str, model: Path, kinds: Sequence[Kind] = SEEDED) -> Repro:
     return replace(repro, weights=tuple(weights), status=status)
 
 
-def _all_ran(script: str, folder: Path, kinds: Sequence[Kind]) -> list[tuple[int, str]]:
-    """Run them side by side; if the wait for them is broken off, none of them goes on."""
-    with ThreadPoolExecutor() as pool:
-        try:
-            return list(pool.map(partial(_ran, script, folder), kinds))
-        except BaseException:
-            for process in list(_alive):
-                process.kill()
-            raise
-
-
-def _ran(script: str, folder: Path, kind: Kind) -> tuple[int, str]:
-    inside = folder / kind
-    inside.mkdir()
-    return run_clean(script, inside, "run", "--weights", kind)
+def _ran(script: str, folder: Path, kinds: Sequence[Kind]) -> list[tuple[int, str]]:
+    """Run the script side by side, in a folder for each kind of weights."""
+    with ExitStack() as stack:
+        started = []
+        for kind in kinds:
+            (folder / kind).mkdir()
+            process = _started(*_clean(script, folder / kind), "run", "--weights", kind)
+            started.append(stack.enter_context(process))
+        return [_ended(process) for process in started]
 
 
 def _built(folder: Path, kind: Kind, ended: tuple[int, str]) -> _Built:
@@ -127,36 +119,48 @@ def from_user(path: Path, run: bool) -> Repro:
         raise migrate.AnereportError(f"cannot read the script {path}: {said}") from error
     if not run:
         return Repro(script, "the user", "not executed: bundled as given (--run-script runs it)")
-    code, output = _run_file(path.resolve(), path.resolve().parent, os.environ)
+    with _started(path.resolve(), os.environ) as process:
+        code, output = _ended(process)
     status = "executed, it ended without error" if code == 0 else f"executed, FAILED (exit {code})"
     return Repro(script, "the user", status, output)
 
 
 def run_clean(script: str, folder: Path, *arguments: str) -> tuple[int, str]:
     """Run a script in a folder, with nothing in its environment that points to this project."""
+    with _started(*_clean(script, folder), *arguments) as process:
+        return _ended(process)
+
+
+def _clean(script: str, folder: Path) -> tuple[Path, dict[str, str]]:
+    """Write the script to the folder; return its file, and an environment for it."""
     file = folder / "repro.py"
     file.write_text(script, encoding="utf-8")
     kept = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
-    environment = {k: os.environ[k] for k in kept if k in os.environ}
-    return _run_file(file, folder, environment, *arguments)
+    return file, {k: os.environ[k] for k in kept if k in os.environ}
 
 
-def _run_file(
-    file: Path, folder: Path, environment: Mapping[str, str], *arguments: str
-) -> tuple[int, str]:
+@contextmanager
+def _started(
+    file: Path, environment: Mapping[str, str], *arguments: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a script where it lies; it does not go on when the block ends in any way."""
     with subprocess.Popen(
         [sys.executable, str(file), *arguments],
-        cwd=folder, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=file.parent, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         encoding="utf-8", errors="replace",
     ) as process:  # fmt: skip
-        _alive.add(process)
         try:
-            output, errors = process.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            return 1, f"over {SECONDS} s"
+            yield process
         finally:
-            process.kill()  # if it has not ended
-            _alive.discard(process)
+            process.kill()
+            process.wait()
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        output, errors = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return 1, f"over {SECONDS} s"
     return process.returncode, output + (errors if process.returncode else "")
 
 

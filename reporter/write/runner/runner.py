@@ -24,7 +24,7 @@ from reporter.measure.given import check_layers
 from reporter.measure.identity import identify
 from reporter.measure.record import UNITS
 from reporter.progress import Progress, Silent
-from reporter.write.files.bundle import check_free, copy, new_folder
+from reporter.write.files.outputs import check_free, copy, new_folder
 from reporter.write.models_here import MODELS, models_in
 from reporter.write.rendering import render
 from reporter.write.runner.carried import InputSet, input_sets
@@ -83,7 +83,7 @@ def write(model: Path, out: Path, options: Options, progress: Progress | None = 
     """
     progress = progress or Silent()
     out = out if out.suffix == SUFFIX else out.with_name(out.name + SUFFIX)
-    check_free(out, options.force, model)
+    check_free(out, options.force, *filter(None, (model, options.inputs)))
     models = models_in(model) if model.is_dir() and model.suffix not in MODELS else [model]
     if not models:
         raise AnereportError(f"no model in {model}")

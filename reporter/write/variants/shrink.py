@@ -26,15 +26,9 @@ from reporter.understand.shrink_import import Given, imported, round_folder
 from reporter.understand.shrink_table import rows
 from reporter.understand.shrunk import Candidate, ShrinkError, Shrunk
 from reporter.write.attached.kept_records import carry, keep
-from reporter.write.files.bundle import (
-    OutputError,
-    check_free,
-    new_file,
-    new_folder,
-    say,
-    write_file,
-)
+from reporter.write.files.outputs import OutputError, check_free, new_file, new_folder, write_file
 from reporter.write.privacy.model_texts import leaving
+from reporter.write.privacy.redact import say
 from reporter.write.variants.shrink_round import Making
 
 if TYPE_CHECKING:
@@ -78,9 +72,12 @@ def shrink(
     check_limit(options.limit)
     if options.most < 1:
         raise ShrinkError(f"a round has 1 network or more, not {options.most}")
+    goes_on = _goes_on(out, options.force)
+    if not goes_on:
+        check_free(out, options.force, model, *records)
     with leaving(model) as model:
         work = _Work(model, out, options, progress)
-        said = [] if _goes_on(out, options.force) else work.begin()
+        said = [] if goes_on else work.begin()
         state = work.known()
         if said and not records:
             return [*said, *work.commands(state)]
@@ -134,7 +131,6 @@ class _Work:
     def begin(self) -> list[str]:
         """Write the first round: the model itself, and what may show the most."""
         self.progress.step("reading the model")
-        check_free(self.out, self.options.force, self.model)
         why = self.networks.knobs(())[1]
         found = self.making.search(()).smaller(self.options.most)
         if not found:

@@ -13,7 +13,8 @@ from reporter.understand.manifest import FILE, SCHEMA, Entry, Manifest, dumps
 from reporter.understand.shrink_search import Search
 from reporter.understand.shrink_words import words
 from reporter.understand.shrunk import Candidate, Refused, ShrinkError, Shrunk
-from reporter.write.files.bundle import copy, say
+from reporter.write.files.outputs import copy
+from reporter.write.privacy.redact import say
 from reporter.write.variants.variants import EXPECTED, Writing, number, numbers
 
 if TYPE_CHECKING:

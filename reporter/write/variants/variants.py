@@ -32,8 +32,9 @@ from reporter.understand.manifest import (
 )
 from reporter.write.attached.kept_records import carry, keep
 from reporter.write.attached.variants import attach
-from reporter.write.files.bundle import check_free, copy, new_folder, say
+from reporter.write.files.outputs import check_free, copy, new_folder
 from reporter.write.privacy.model_texts import leaving
+from reporter.write.privacy.redact import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

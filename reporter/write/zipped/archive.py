@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from reporter.measure.record import Record
-from reporter.write.files.bundle import OutputError
+from reporter.write.files.outputs import OutputError
 from reporter.write.zipped import zip_manifest
 from reporter.write.zipped.zip_manifest import Member
 

@@ -24,13 +24,13 @@ from reporter.understand import migrated
 from reporter.write import repro as repros
 from reporter.write.attached import migration as attached_migration
 from reporter.write.attached import variants as attached_variants
-from reporter.write.files.bundle import RECORDS
+from reporter.write.files.outputs import RECORDS
 from reporter.write.privacy import model_texts
 from reporter.write.privacy.redact import opened, redact
 from reporter.write.report import notes
 from reporter.write.report.report_file import load
 from reporter.write.report.report_folder import FOR_FEEDBACK, SCRIPT
-from reporter.write.report.unattached import holds_weights
+from reporter.write.report.without_weights import holds_weights
 from reporter.write.repro import package_repro, run_clean
 from reporter.write.zipped import zip_manifest
 from reporter.write.zipped.archive import latest, named, zip_name

@@ -158,7 +158,7 @@ cli.app(sys.argv[2:])
 
 def started(how, command):
     words = [sys.executable, "-c", IN_ITS_PLACE, how, *command.split()]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -90,8 +90,9 @@ def test_a_member_outside_of_the_folder_is_refused(here):
 
 
 def test_a_zip_that_is_not_there_is_said(here):
-    said, _ = failed("verify", "absent.zip")
+    said, error = failed("verify", "absent.zip")
     assert said == ""
+    assert error == "anereport: no such file: absent.zip"
 
 
 def test_the_users_own_script_runs_only_with_the_option(here, monkeypatch):

@@ -236,9 +236,7 @@ def test_any_spec(message):
 
 
 def test_the_real_models(shared_models):
-    paths = sorted(shared_models.glob("*.mlmodel"))
-    assert len(paths) == 10
-    for path in paths:
+    for path in sorted(shared_models.glob("*.mlmodel")):
         assert_same(migrate.load_spec(path))
 
 

@@ -19,7 +19,7 @@ from migrate import AnereportError
 from migrate.coreml import proto
 from reporter.measure import record
 from reporter.write import run as running
-from reporter.write.files.bundle import OutputError
+from reporter.write.files.outputs import OutputError
 from reporter.write.run import Options, Stopped
 
 Model = proto("Model_pb2").Model

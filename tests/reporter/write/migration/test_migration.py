@@ -40,7 +40,7 @@ from reporter.measure.simulate import simulate
 from reporter.understand import migrated
 from reporter.understand.migrated import ABSENT, MigrationError
 from reporter.write.attached.kept_records import kept
-from reporter.write.files.bundle import OutputError
+from reporter.write.files.outputs import OutputError
 from reporter.write.migration import migration
 
 coremltools()

@@ -130,14 +130,16 @@ def test_ctrl_c_does_not_wait_for_scripts_that_do_not_hear_it(path, tmp_path):
     """It ends them; Ctrl-C is sent once both have begun."""
 
     def interrupt():
-        while len(list(tmp_path.glob("begun-*"))) < 2:
+        for _ in range(1200):
+            if len(list(tmp_path.glob("begun-*"))) == 2:
+                break
             time.sleep(0.05)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     sender = threading.Thread(target=interrupt)
     sender.start()
     with pytest.raises(KeyboardInterrupt):
-        repro.execute(DEAF.replace("{folder!r}", repr(str(tmp_path))), path, ("seeded", "exact"))
+        repro.execute(DEAF.format(folder=str(tmp_path)), path, ("seeded", "exact"))
     sender.join()
     assert list(tmp_path.glob("ended-*")) == []
 

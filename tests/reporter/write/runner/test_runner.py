@@ -17,7 +17,7 @@ from small_block import small_block
 from migrate import AnereportError
 from reporter.measure.identity import identify
 from reporter.measure.inputs import seeded
-from reporter.write.files.bundle import OutputError
+from reporter.write.files.outputs import OutputError
 from reporter.write.run import Options
 from reporter.write.runner import runner
 

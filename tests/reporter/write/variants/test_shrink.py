@@ -27,7 +27,7 @@ from reporter.measure.inputs import seeded
 from reporter.measure.record import Device, Plan, PlannedOperation, dumps
 from reporter.understand.manifest import load
 from reporter.understand.shrunk import ShrinkError
-from reporter.write.files.bundle import OutputError
+from reporter.write.files.outputs import OutputError
 from reporter.write.variants import shrink
 
 

@@ -156,7 +156,7 @@ def test_the_same_model_gives_the_same_folder(model, folder, tmp_path):
 
 
 def test_an_existing_folder_is_replaced_by_force_alone_and_a_foreign_one_never(model, tmp_path):
-    from reporter.write.files.bundle import OutputError, check_free
+    from reporter.write.files.outputs import OutputError, check_free
 
     out = tmp_path / "out"
     out.mkdir()

@@ -14,7 +14,7 @@ from small_reports import nothing
 from reporter.measure.identity import ModelIdentity
 from reporter.measure.listing import Listing
 from reporter.measure.record import Device, Record
-from reporter.write.files.bundle import OutputError
+from reporter.write.files.outputs import OutputError
 from reporter.write.zipped.archive import PIECE, latest, named, oversize, pack, zip_moment, zip_name
 from reporter.write.zipped.zip_manifest import ZipManifest, of
 

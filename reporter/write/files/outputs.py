@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from migrate import AnereportError
 from reporter.write.files.staging import TAKEN, beside, clean, locked, put_back, replaced
-from reporter.write.privacy.redact import redact, redact_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,12 +84,12 @@ def write_file(path: Path, text: str, force: bool) -> None:
 @contextmanager
 def new_file(path: Path, force: bool) -> Iterator[BinaryIO]:
     """Give the stream of a temporary file that takes the name `path` when the block ends well."""
-    check_free(path, force)
+    check_free_file(path, force)
     with _parents(path), beside(path, folder=False) as temporary:
         with temporary.open("wb") as stream:
             yield stream
         temporary.chmod(0o644)
-        check_free(path, force)  # another run may have been quicker
+        check_free_file(path, force)  # another run may have been quicker
         temporary.replace(path)
 
 
@@ -113,24 +112,38 @@ def _parents(path: Path) -> Iterator[None]:
 def check_free(path: Path, force: bool, *inputs: Path) -> None:
     """Raise OutputError if `path` exists and may not be replaced; to be asked before long work.
 
-    It is never what is read. What a run that died had put aside of it is back then.
+    It is never what is read, nor a folder that holds it. What a run that died had put aside of it
+    is back then.
     """
     try:
         put_back(path)
         exists = path.exists()
-        read = exists and any(one.exists() and one.samefile(path) for one in inputs)
+        lost = [one for one in inputs if one.exists() and _loses(path, one)]
     except OSError as error:  # a name too long for the file system
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    if read:
-        raise OutputError(f"{path} is what is to be read: choose another with --out")
-    if exists and not force:
-        raise OutputError(f"{path} exists already: choose another with --out, or give --force")
     if exists and Path.cwd().is_relative_to(path.resolve()):
         raise OutputError(f"{path} holds the current folder: choose another with --out")
+    if lost:
+        raise OutputError(f"{path} would replace {lost[0]}, which is read: choose another --out")
+    if exists and not force:
+        raise OutputError(f"{path} exists already: choose another with --out, or give --force")
     if exists and _foreign(path):
         raise OutputError(
             f"{path} is a folder that anereport did not write: choose another with --out"
         )
+
+
+def _loses(path: Path, one: Path) -> bool:
+    """Tell whether `one` is lost where `path` is replaced; the records kept there are not."""
+    path, one = path.resolve(), one.resolve()
+    return one.is_relative_to(path) and not one.is_relative_to(path / RECORDS)
+
+
+def check_free_file(path: Path, force: bool, *inputs: Path) -> None:
+    """Raise OutputError unless a file can be put at `path`, as check_free says."""
+    check_free(path, force, *inputs)
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name a file with --out")
 
 
 def _foreign(path: Path) -> bool:
@@ -183,13 +196,6 @@ def _replace(temporary: Path, path: Path, force: bool) -> None:
                 raise
         else:
             return
-
-
-def say(file: Path, text: str) -> None:
-    """Write a text through the gate; bytes of the command line that are no UTF-8 stay visible."""
-    where = file.parent.name if file.parent.name == RECORDS else file.name
-    told = redact_json(text, where) if file.suffix == ".json" else redact(text, where)
-    file.write_text(told, encoding="utf-8", errors="backslashreplace")
 
 
 def copy(source: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ from reporter.write.create import Options, create
 from reporter.write.migration import migration
 from reporter.write.report import report_file, report_folder
 from reporter.write.report.stated import Stated
-from reporter.write.report.unattached import holds_weights, remove, unattached, without
+from reporter.write.report.without_weights import holds_weights, remove, unattached, without
 from reporter.write.variants import variants
 from reporter.write.venues import feedback, forum, github, html, markdown
 

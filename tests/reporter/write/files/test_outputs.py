@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reporter.write.files import staging
-from reporter.write.files.bundle import OutputError, check_free, new_folder, write_file
+from reporter.write.files.outputs import OutputError, check_free, new_folder, write_file
 
 OLD = '{"schema": "anereport.report/2"}'
 
@@ -181,7 +181,7 @@ def test_write_file(tmp_path):
 
 def test_write_file_over_a_folder_leaves_both(tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="is a folder: name a file"):
         write_file(tmp_path / "folder", "text", force=True)
     assert listing(tmp_path) == {"folder": None}
 
