@@ -147,8 +147,8 @@ def forward_against_torch(blocks, repeats):
     converted = ct.convert(traced, inputs=inputs, convert_to="neuralnetwork")
     net = migrate.to_torch(converted)
     with torch.no_grad():
-        net(x), model(x)  # interleaved below, so that the machine's mood hits both
-        times = [(best(lambda: net(x), 3), best(lambda: model(x), 3)) for _ in range(repeats)]
+        net(x), model(x)  # in turns below, so that the machine's mood hits both
+        times = [(best(lambda: net(x), 1), best(lambda: model(x), 1)) for _ in range(repeats)]
     return min(ours for ours, _ in times) / min(theirs for _, theirs in times)
 
 
@@ -294,7 +294,7 @@ def forms(smoke):
     """Yield the ratios of single forms of work: building, running, comparing, keeping."""
     mb, blocks, rounds, long = (4, 2, 1, 500) if smoke else (100, 8, 10, 5000)
     yield Row(f"build from a {mb} MB spec / load_spec", build_against_load(mb), 1.0)
-    forward = forward_against_torch(blocks, rounds)
+    forward = forward_against_torch(blocks, 10 * rounds)
     yield Row(f"forward, {blocks} residual blocks / torch", forward, 1.05)
     short = long // 10
     yield Row(f"build per layer, {long:,} / {short:,}", long_against_short(long, short), 1.5)
