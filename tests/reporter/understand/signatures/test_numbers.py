@@ -67,3 +67,13 @@ def test_of_a_range_of_channels(where):
     edge = {"first": 64, "last": 192, "inner": 64}[where]
     assert f" {edge} is a multiple of 64." in sign.says
     assert max(evidence.ratios) > ENVELOPE_K
+
+
+@pytest.mark.parametrize(("noise", "matches"), [(1, True), (30, False)])
+def test_of_permuted_axes_as_near_as_rounding(noise, matches):
+    """To be nearer than the output as it is does not do: rounding must explain the rest."""
+    random = np.random.RandomState(5)
+    exact, unit = random.normal(size=(1, 4, 8, 8)), 1e-4
+    found = np.swapaxes(exact, -1, -2) + noise * unit * random.normal(size=exact.shape)
+    titles = [one.title for one in signatures(Evidence(found, exact, np.full(4, unit)))]
+    assert ("Axes permuted" in titles) is matches
