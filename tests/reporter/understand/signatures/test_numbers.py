@@ -77,3 +77,11 @@ def test_of_permuted_axes_as_near_as_rounding(noise, matches):
     found = np.swapaxes(exact, -1, -2) + noise * unit * random.normal(size=exact.shape)
     titles = [one.title for one in signatures(Evidence(found, exact, np.full(4, unit)))]
     assert ("Axes permuted" in titles) is matches
+
+
+def test_of_a_gain_with_an_offset():
+    exact = np.random.RandomState(6).normal(size=(1, 4, 8, 8))
+    told, *_ = numbers(Evidence(exact * 1.5 + 0.7, exact, np.full(4, 1e-4)), "G1")
+    assert told["gain"] == pytest.approx(1.5)
+    assert told["offset"] == pytest.approx(0.7)
+    assert told["r2"] == pytest.approx(1)

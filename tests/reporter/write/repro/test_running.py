@@ -125,7 +125,16 @@ Path({folder!r}, "ended-" + sys.argv[3]).touch()
 """
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C is heard, also below a shell that has told its jobs to ignore it."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to threads")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_does_not_wait_for_scripts_that_do_not_hear_it(path, tmp_path):
     """It ends them; Ctrl-C is sent once both have begun."""
 
