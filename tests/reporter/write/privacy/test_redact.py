@@ -255,3 +255,13 @@ def test_no_text_takes_time_as_its_square(hostile):
     began = time.process_time()
     Gate().text(hostile)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("ends", [r"\n", r"\r", r"\r\n", r"\n\n", r"\t"])
+def test_spelled_ends_of_lines_stay_what_they_are(ends):
+    """They are looked at as ends of lines, and are the same afterwards, beside what goes too."""
+    text = f"print('one{ends}two{ends}')"
+    assert Gate().text(text) == text
+    told = Gate().text(f"'one{ends}mail me@example.org{ends}two'")
+    assert told.count(ends) == 2
+    assert "example.org" not in told
