@@ -64,22 +64,13 @@ def refuse_crowd(inputs: Iterable[Any], most: float, alive: Iterable[Any]) -> No
 
     A step without inputs makes up to `most` elements. `alive` are the tensors that exist.
     """
-    largest = _largest(inputs, most)
+    sizes = [x.numel() for x in inputs if isinstance(x, Tensor)]
+    largest = min(max(sizes) if sizes else most, limits.largest())
     if largest > NOTABLE and held(alive) + 4 * largest > limits.most_held():
         raise ValueError(
             f"more than {limits.most_held():,} bytes would be held at once, which is not allowed: "
             "give it smaller inputs"
         )
-
-
-def counts(inputs: Iterable[Any], most: float) -> bool:
-    """Tell whether a step makes tensors so large that `refuse_crowd` looks at what is alive."""
-    return _largest(inputs, most) > NOTABLE
-
-
-def _largest(inputs: Iterable[Any], most: float) -> float:
-    sizes = [x.numel() for x in inputs if isinstance(x, Tensor)]
-    return min(max(sizes) if sizes else most, limits.largest())
 
 
 def refuse_outgrown(compute: Callable[..., Any], given: Any) -> None:

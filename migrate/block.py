@@ -73,8 +73,7 @@ class Block(nn.Module):
         super().__init__()
         self.watch: Watch | None = None
         self.ops: list[Op] = []
-        # of a child and shapes of its inputs: whether it counts what else is alive
-        self.affordable: dict[tuple[Any, ...], bool] = {}
+        self.affordable: set[tuple[Any, ...]] = set()  # a child, and shapes of its inputs
         keys = names.numbered(layer.name or layer.kind for layer in layers)
         children = names.identifiers(keys, reserved={*dir(self), *OWN_NAMES})
         self.layer_names = {}
@@ -132,17 +131,15 @@ class Block(nn.Module):
         """Refuse a layer that would allocate too much; what it makes of shapes is asked once."""
         if not op.growth or not has_values(*inputs):
             return
-        key = (op.child, *(None if x is None else x.shape for x in inputs))
-        counts = self.affordable.get(key)
-        if counts is False:
-            return
         most = op.growth * math.prod(max(1.0, x.numel()) for x in inputs if x is not None)
         allowance.refuse_crowd(inputs, most, blobs.values())
-        if counts is None and most > largest():
+        if most <= largest():
+            return
+        key = (op.child, *(None if x is None else x.shape for x in inputs))
+        if key not in self.affordable or op.growth == math.inf:
             state = dict((*step.named_parameters(), *step.named_buffers()))
             allowance.refuse_outgrown(partial(_with_others, step, op.spatial), (state, inputs))
-        if op.growth < math.inf:
-            self.affordable[key] = allowance.counts(inputs, most)
+            self.affordable.add(key)
 
 
 def _growth(layer: Layer) -> float:
